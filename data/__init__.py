@@ -1,0 +1,1 @@
+"""The tensor: who answered what correctly."""

@@ -1,0 +1,1 @@
+"""Live answers: evaluators and their suites."""

@@ -1,0 +1,1 @@
+"""gembench: find the best fine-tuned checkpoints with the fewest queries."""

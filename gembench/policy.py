@@ -1,0 +1,133 @@
+"""The policy contract: what a search policy is given, and what it answers.
+
+A policy is a frozen, hashable dataclass of hyper-parameters. One object serves the simulator and a live search
+unchanged. `plan` is plain Python and runs once; `start`, `ask`, `learn` and `recommend` are pure, traced by JAX, and
+written for one run: the engine batches them over runs. Every random choice, ties included, comes from the key.
+
+Shapes: M models of the problem, S models of a stage.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+
+from jax import Array
+
+from gembench.errors import BudgetError
+
+Sampling = Literal["shared", "independent"]
+Memory = Any
+"""Whatever a policy keeps beyond the tally: any pytree of arrays of fixed shapes, `()` for nothing."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One fixed-budget search: static, known to every policy before its first ask.
+
+    Attributes:
+        num_models: M, the models in the race.
+        num_queries: Q, the queries each model can answer.
+        budget: B, the pulls that may be spent over all models.
+        num_wanted: k, how many of the best models are asked for.
+        seconds_per_load: seconds to load a model, where known.
+        seconds_per_query: seconds to answer one query, where known.
+
+    Raises:
+        BudgetError: the problem is empty, or the budget cannot pay one pull of every model.
+    """
+
+    num_models: int
+    num_queries: int
+    budget: int
+    num_wanted: int = 1
+    seconds_per_load: float | None = None
+    seconds_per_query: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.num_models < 1 or self.num_queries < 1:
+            raise BudgetError(f"a race needs models and queries, got {self.num_models} x {self.num_queries}.")
+        if self.budget < self.num_models:
+            raise BudgetError(
+                f"a budget of {self.budget} pulls is under one pull for each of {self.num_models} models; "
+                f"give at least 1 query per model."
+            )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One static block of a plan: `repeats` asks in a row, each of at most `num_models` models.
+
+    Attributes:
+        num_models: S, how many models an ask of this stage names.
+        max_queries: the most queries that one ask gives to one model.
+        repeats: how many asks the stage has.
+    """
+
+    num_models: int
+    max_queries: int
+    repeats: int = 1
+
+
+class Step(NamedTuple):
+    """Where in its plan a run is: the problem and the stage's index are static, `repeat` (int32) is traced."""
+
+    problem: Problem
+    stage: int
+    repeat: Array
+
+
+class Tally(NamedTuple):
+    """All that a run has paid for so far: `pulls` [M] int32, and how many of them were `correct` [M] int32."""
+
+    pulls: Array
+    correct: Array
+
+
+class Ask(NamedTuple):
+    """Who answers next: distinct `models` [S] int32, and how many more queries each, `num_queries` [S] int32.
+
+    A model whose `num_queries` is 0 is not asked. A model that has fewer unseen queries left answers those.
+    """
+
+    models: Array
+    num_queries: Array
+
+
+class Policy(Protocol):
+    """The contract. A policy never sees a cell that it has not paid for."""
+
+    sampling: ClassVar[Sampling]
+    """Whether the policy's source lets all models meet the queries in one shared order, or each in its own."""
+
+    def plan(self, problem: Problem) -> tuple[Stage, ...]:
+        """The static schedule: which shapes the asks have and how often. Plain Python, no arrays."""
+        ...
+
+    def start(self, problem: Problem) -> Memory:
+        """The memory before the first ask."""
+        ...
+
+    def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Memory) -> Ask:
+        """Who answers next: arrays of the stage's `num_models`."""
+        ...
+
+    def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Memory) -> Memory:
+        """The memory after an ask: `num_correct` [S] int32 right answers to it, `tally` already holding them."""
+        ...
+
+    def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Memory) -> Array:
+        """Scores [M], float32: the ranking, best first, is by falling score; equal scores are drawn at random."""
+        ...
+
+
+class TallyOnly:
+    """Base of the policies that keep nothing beyond the tally."""
+
+    def start(self, problem: Problem) -> Memory:
+        """Nothing to keep."""
+        del problem
+        return ()
+
+    def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Memory) -> Memory:
+        """Nothing to keep."""
+        del step, asked, num_correct, tally
+        return memory

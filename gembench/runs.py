@@ -1,0 +1,25 @@
+"""What the runs of one policy did: the simulator writes it, measures and reports read it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The outcome of R randomized runs of one policy on one tensor.
+
+    Attributes:
+        recommended: [R, K] int32, the first K models of each run's ranking, best first, as rows of the tensor.
+        pulls: [R] int64, pulls paid for.
+        model_loads: [R] int64, how often a model other than the last one loaded was asked.
+        cost_seconds: [R] float64, seconds of loading and answering.
+        decision_digests: one hex sha256 a run over its asks in order, where asked for.
+    """
+
+    recommended: NDArray[np.int32]
+    pulls: NDArray[np.int64]
+    model_loads: NDArray[np.int64]
+    cost_seconds: NDArray[np.float64]
+    decision_digests: tuple[str, ...] | None = None
