@@ -10,6 +10,7 @@ Shapes: M models of the problem, S models of a stage.
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
+import jax.numpy as jnp
 from jax import Array
 
 from gembench.errors import BudgetError
@@ -68,11 +69,19 @@ class Stage:
 
 
 class Step(NamedTuple):
-    """Where in its plan a run is: the problem and the stage's index are static, `repeat` (int32) is traced."""
+    """Where in its plan a run is.
+
+    Attributes:
+        problem: the problem, static.
+        stage: the index of the stage in the plan, static.
+        repeat: which ask of the stage this is, int32, traced.
+        pulls_left: what is left of the budget, int32, traced.
+    """
 
     problem: Problem
     stage: int
     repeat: Array
+    pulls_left: Array
 
 
 class Tally(NamedTuple):
@@ -80,6 +89,11 @@ class Tally(NamedTuple):
 
     pulls: Array
     correct: Array
+
+
+def mean_accuracy(tally: Tally) -> Array:
+    """The share of right answers of every model so far, [M] float32; NaN for a model that was never asked."""
+    return tally.correct.astype(jnp.float32) / tally.pulls.astype(jnp.float32)
 
 
 class Ask(NamedTuple):
@@ -115,7 +129,7 @@ class Policy(Protocol):
         ...
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Memory) -> Array:
-        """Scores [M], float32: the ranking, best first, is by falling score; equal scores are drawn at random."""
+        """Scores [M], float32 or int32: the ranking, best first, is by falling score; equal scores are drawn at random."""
         ...
 
 

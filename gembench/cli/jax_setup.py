@@ -1,0 +1,47 @@
+"""JAX as the commands want it: every core a device, and compiled code kept between commands."""
+
+import logging
+import os
+from pathlib import Path
+
+CACHE_VARIABLE = "GEMBENCH_CACHE_DIR"
+
+logger = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where gembench may keep what it can make again: `GEMBENCH_CACHE_DIR`, else the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("gembench"))
+
+
+def set_up_jax() -> None:
+    """Configure JAX before its first use. A cache folder that cannot be written costs time, nothing else."""
+    import jax
+
+    try:
+        jax.config.update("jax_num_cpu_devices", _num_cores())
+    except RuntimeError as error:
+        logger.info("another part of this process has started JAX; it keeps its devices: %s", error)
+    folder = cache_folder() / "xla"
+    if jax.config.jax_compilation_cache_dir is None and _can_write(folder):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def _num_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _can_write(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logger.info("compiled code is not kept: %s", error)
+        return False
+    return os.access(folder, os.W_OK)

@@ -1,0 +1,105 @@
+"""Option types and options that several commands share."""
+
+import math
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from gembench.cli.outputs import STDOUT
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+
+
+class QueriesPerModel(click.ParamType[float]):
+    """A positive number; a whole one stays an int, so that it prints as one."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read the number, or fail with one line."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of queries.", param, ctx)
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"{value} is not a positive number of queries.", param, ctx)
+        return int(number) if number.is_integer() else number
+
+
+class TopK(click.ParamType[tuple[int, ...]]):
+    """One positive whole number, or several with commas between."""
+
+    name = "K,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Read the numbers, or fail with one line."""
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isdecimal() and int(part) > 0 for part in parts):
+            self.fail(f"{value!r} is not a list of positive whole numbers; give one like 1,3,5.", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class MemorySize(click.ParamType[int]):
+    """Bytes, given as `512MiB` or `2G`; every prefix is a power of 1024."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the size, or fail with one line."""
+        if isinstance(value, int):
+            return value
+        match = _SIZE.fullmatch(value.strip())
+        num_bytes = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+        if num_bytes < 1:
+            self.fail(f"{value!r} is not a size; give one like 512MiB or 2GiB.", param, ctx)
+        return num_bytes
+
+
+class OutputFile(click.ParamType[Path]):
+    """A file to write, of one of the suffixes that the option knows."""
+
+    name = "FILE"
+
+    def __init__(self, *suffixes: str) -> None:
+        self.suffixes = suffixes
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Check the suffix, or fail with one line."""
+        path = Path(value)
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
+            self.fail(f"{value}: the name must end in {' or '.join(self.suffixes)}.", param, ctx)
+        return path
+
+
+def json_option(command: Command) -> Command:
+    """`--json FILE|-`: the result as JSON; `-` puts it on stdout in place of the table."""
+    return click.option(
+        "--json", "json_path", type=OutputFile(), metavar="FILE|-", help=f"Write JSON; {STDOUT} puts it on stdout."
+    )(command)
+
+
+def min_coverage_option(command: Command) -> Command:
+    """`--min-coverage`: how much of a model or query may be missing."""
+    return click.option(
+        "--min-coverage",
+        type=click.FloatRange(0, 1),
+        default=0.5,
+        show_default=True,
+        help="Leave out models and queries with a smaller share of answered cells.",
+    )(command)
+
+
+def default_memory_bytes() -> int | None:
+    """A quarter of this machine's memory, where the system says how much that is."""
+    if not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4

@@ -1,0 +1,171 @@
+"""`gembench simulate`: replay policies on tensors."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gembench.cli.options import (
+    MemorySize,
+    OutputFile,
+    QueriesPerModel,
+    TopK,
+    default_memory_bytes,
+    json_option,
+    min_coverage_option,
+)
+from gembench.cli.outputs import STDOUT, check_output, write_output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gembench.experiment import Contest, ContestResult, Settings
+    from gembench.load_race import LoadedRace
+    from gembench.result import Report
+
+
+@click.command()
+@click.argument("tensor", nargs=-1)
+@click.option("--policy", "-p", multiple=True, metavar="NAME[:KEY=VALUE,…]", help="Policy to replay. [default: all]")
+@click.option(
+    "--queries-per-model",
+    "-n",
+    type=QueriesPerModel(),
+    multiple=True,
+    default=(10, 50),
+    show_default=True,
+    help="Budget: N pulls for each model on average.",
+)
+@click.option("--runs", type=click.IntRange(min=1), default=100, show_default=True, help="Randomized runs of each.")
+@click.option(
+    "--sampling",
+    type=click.Choice(["auto", "shared", "independent"]),
+    default="auto",
+    show_default=True,
+    help="Whether all models meet the queries in one order, or each in its own; auto: as the policy's source does.",
+)
+@click.option(
+    "--top-k", type=TopK(), multiple=True, default=("1,3,5",), show_default=True, help="Ks of the top-k recall."
+)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of all runs.")
+@click.option("--memory", type=MemorySize(), help="Memory for runs in flight. [default: a quarter of the machine's]")
+@min_coverage_option
+@json_option
+@click.option("--plot", "plot_path", type=OutputFile(".html", ".png"), metavar="F.html|F.png", help="Draw the results.")
+@click.option(
+    "--runs-out", type=OutputFile(".csv", ".parquet"), metavar="F.csv|F.parquet", help="Write a row for each run."
+)
+def simulate(
+    tensor: tuple[str, ...],
+    policy: tuple[str, ...],
+    queries_per_model: tuple[float, ...],
+    runs: int,
+    sampling: str,
+    top_k: tuple[tuple[int, ...], ...],
+    seed: int,
+    memory: int | None,
+    min_coverage: float,
+    json_path: Path | None,
+    plot_path: Path | None,
+    runs_out: Path | None,
+) -> None:
+    """Replay policies on recorded TENSORs: an embedded name, a store's path or URL, or an .npz. [default: all embedded]
+
+    \b
+    Example: gembench simulate qwen2.5-3b -p ucb_e:exploration=1 -p uniform -n 10
+    """
+    for path in filter(None, (json_path, plot_path, runs_out)):
+        check_output(path)
+    _check_extras(plot_path, runs_out)
+
+    from gembench.cli.jax_setup import set_up_jax
+
+    set_up_jax()
+    from gembench.data.embedded import EMBEDDED
+    from gembench.experiment import Settings, compare_results, make_policies, plan_contests
+    from gembench.load_race import load_races
+    from gembench.result import make_report, to_json
+
+    policies = make_policies(policy)
+    races = load_races(tensor or tuple(EMBEDDED), min_coverage=min_coverage)
+    for loaded in races:
+        _say_what_was_left_out(loaded)
+    contests = plan_contests(races, policies, queries_per_model, sampling=None if sampling == "auto" else sampling)
+    settings = Settings(
+        num_runs=runs,
+        seed=seed,
+        top_k=tuple(dict.fromkeys(itertools.chain(*top_k))),
+        memory_bytes=memory or default_memory_bytes(),
+        with_digests=runs_out is not None,
+    )
+    json_only = json_path is not None and str(json_path) == STDOUT
+    results = _run_and_print(contests, settings, quiet=json_only)
+    report = make_report([result.row for result in results], compare_results(results))
+    if json_path is not None:
+        write_output(json_path, to_json(report))
+    if plot_path is not None:
+        _write_plot(report, plot_path)
+    if runs_out is not None:
+        _write_runs(results, runs_out)
+
+
+def _run_and_print(contests: Sequence[Contest], settings: Settings, *, quiet: bool) -> list[ContestResult]:
+    """Run the contests; print each tensor's table to stdout when its last contest is done, unless `quiet`."""
+    from gembench.cli.progress import RunsProgress
+    from gembench.cli.tables import comparison_lines, results_table
+    from gembench.experiment import compare_results, run_contests
+
+    progress = RunsProgress(total=len(contests) * settings.num_runs)
+    results: list[ContestResult] = []
+    with progress.running() as print_result, contextlib.closing(run_contests(contests, settings, progress.advance)) as done:
+        for loaded, of_tensor in itertools.groupby(done, key=lambda result: result.contest.loaded):
+            first = len(results)
+            for result in of_tensor:
+                results.append(result)
+                if not quiet:
+                    rows = [finished.row for finished in results[first:]]
+                    table = results_table(loaded, rows)
+                    progress.show(table)
+            if not quiet:
+                print_result(table, comparison_lines(compare_results(results[first:])))
+    return results
+
+
+def _say_what_was_left_out(loaded: LoadedRace) -> None:
+    if loaded.left_out_models or loaded.num_left_out_queries:
+        click.echo(
+            f"gembench: {loaded.tensor}: left out {len(loaded.left_out_models):,} models and "
+            f"{loaded.num_left_out_queries:,} queries with missing answers; the race is {loaded.num_models:,} models "
+            f"on {loaded.num_queries:,} queries.",
+            err=True,
+        )
+
+
+def _check_extras(plot_path: Path | None, runs_out: Path | None) -> None:
+    from gembench.extras import require_extra
+
+    if plot_path is not None:
+        require_extra("plot", "plotly" if plot_path.suffix.lower() == ".html" else "matplotlib")
+    if runs_out is not None and runs_out.suffix.lower() == ".parquet":
+        require_extra("parquet", "pyarrow")
+
+
+def _write_plot(report: Report, path: Path) -> None:
+    if path.suffix.lower() == ".html":
+        from gembench.plot.interactive import to_html
+
+        write_output(path, to_html(report))
+    else:
+        from gembench.plot.picture import to_png
+
+        write_output(path, to_png(report))
+
+
+def _write_runs(results: Sequence[ContestResult], path: Path) -> None:
+    from gembench.runs_table import to_csv, to_parquet
+
+    write_output(path, to_parquet(results) if path.suffix.lower() == ".parquet" else to_csv(results))

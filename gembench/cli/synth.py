@@ -1,0 +1,5 @@
+"""`gembench synth`: make a calibrated model tree."""
+
+import click
+
+from gembench.data_names import TREE_NAMES

@@ -1,0 +1,96 @@
+"""Results as tables for a terminal of 80 columns: under each mean, its 95% interval."""
+
+from collections.abc import Sequence
+
+from rich.box import Box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gembench.comparison import Comparison, summarize
+from gembench.intervals import Interval
+from gembench.load_race import ASSUMED_LOAD_SECONDS, ASSUMED_QUERY_SECONDS, LoadedRace
+from gembench.result import Row
+
+RULED = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
+"""No lines but one under the header."""
+_NONE = "–"
+_COSTS = {
+    "recorded": "as recorded",
+    "stated": "by the tensor's own cost model",
+    "assumed": f"assumed {ASSUMED_LOAD_SECONDS:g} s a model load and {ASSUMED_QUERY_SECONDS:g} s a query",
+}
+_UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
+
+
+def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
+    """One tensor's results, at least one row: a row a policy, a section for each number of queries per model."""
+    top_k = list(rows[0].recall)
+    unit, seconds_per_unit = _cost_unit(rows)
+    table = plain_table(
+        title=f"{loaded.tensor}: {loaded.num_models:,} models, {loaded.num_queries:,} queries",
+        caption=f"Means over {rows[0].runs:,} runs, seed {rows[0].seed}; below each its 95% interval. Recall: the share "
+        f"of the true top k among the first k recommended. Cost: {_COSTS[loaded.cost_source]}.",
+    )
+    table.add_column("policy", overflow="fold", max_width=24)
+    for header in ("mean rank", "accuracy", *(f"recall@{k}" for k in top_k), f"cost ({unit})"):
+        table.add_column(header.replace("recall@", "recall\n@"), justify="right", no_wrap=True)
+    previous: float | None = None
+    for row in rows:
+        if row.queries_per_model != previous:
+            if previous is not None:
+                table.add_row()
+            table.add_row(Text(f"N = {row.queries_per_model:,g}", style="bold"))
+            previous = row.queries_per_model
+        table.add_row(
+            row.policy,
+            _cell(row.mean_rank, row.mean_rank_ci, ",.1f"),
+            _cell(row.mean_accuracy * 100, _scaled(row.mean_accuracy_ci, 100), ".1f", "%"),
+            *(_cell(row.recall[k] * 100, _scaled(row.recall_ci[k], 100), ".0f", "%") for k in top_k),
+            _cell(
+                row.cost_seconds_mean / seconds_per_unit, _scaled(row.cost_seconds_mean_ci, 1 / seconds_per_unit), ",.1f"
+            ),
+        )
+    return table
+
+
+def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
+    """What is certain about the policies of one tensor, a line for each number of queries per model."""
+    lines = [
+        Text.assemble((f"N = {comparison.queries_per_model:,g}: ", "bold"), summary)
+        for comparison in comparisons
+        if (summary := summarize(comparison))
+    ]
+    if lines:
+        lines.append(Text("(mean ranks; 95% for all pairs of a line at once)", style="dim"))
+    return Group(*lines)
+
+
+def plain_table(title: str, caption: str | None = None) -> Table:
+    """An empty table in gembench's one style."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        box=RULED,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
+def _cell(value: float, interval: Interval | None, spec: str, suffix: str = "") -> Text:
+    below = _NONE if interval is None else f"{interval[0]:{spec}}–{interval[1]:{spec}}"
+    return Text.assemble(f"{value:{spec}}{suffix}\n", (below, "dim"))
+
+
+def _scaled(interval: Interval | None, factor: float) -> Interval | None:
+    return None if interval is None else (interval[0] * factor, interval[1] * factor)
+
+
+def _cost_unit(rows: Sequence[Row]) -> tuple[str, float]:
+    """The largest unit in which the cheapest policy still costs one or more."""
+    cheapest = min(row.cost_seconds_mean for row in rows)
+    return next((unit for unit in _UNITS if cheapest >= unit[1]), _UNITS[-1])

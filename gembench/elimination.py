@@ -1,0 +1,101 @@
+"""What the halving policies share: rounds in which all survivors answer equally many queries, then the worst leave."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from gembench.policy import Ask, Memory, Problem, Stage, Step, Tally
+from gembench.ranking import top_models
+
+
+class Round(NamedTuple):
+    """One round: how many models play it, and how many queries each of them answers."""
+
+    num_models: int
+    num_queries: int
+
+
+class Field(NamedTuple):
+    """Who is where in the race, each [M] int32.
+
+    Attributes:
+        survivors: the models of the last round, in its first entries.
+        standing: (Q + 1) * rounds played + right answers that count in the last of them. Within a round all models
+            have answered equally many queries, so counts rank as means do, and stay exact at any number of pulls.
+    """
+
+    survivors: Array
+    standing: Array
+
+
+@dataclass(frozen=True)
+class Elimination:
+    """Base of the halving policies: a subclass says which rounds there are and which answers count."""
+
+    @abstractmethod
+    def rounds(self, problem: Problem) -> tuple[Round, ...]:
+        """The rounds, in plain Python."""
+
+    @abstractmethod
+    def counted(self, num_correct: Array, tally: Tally, models: Array) -> Array:
+        """The right answers [S] int32 by which the models of a round are ranked."""
+
+    def plan(self, problem: Problem) -> tuple[Stage, ...]:
+        """One stage a round."""
+        return tuple(Stage(num_models, num_queries) for num_models, num_queries in self.rounds(problem))
+
+    def start(self, problem: Problem) -> Memory:
+        """Everybody races, nobody has scored."""
+        everyone = jnp.arange(problem.num_models, dtype=jnp.int32)
+        return Field(everyone, jnp.zeros_like(everyone))
+
+    def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Field) -> Ask:
+        """The best of the last round, as many as this round takes."""
+        del tally
+        rounds = self.rounds(step.problem)
+        this, survivors = rounds[step.stage], memory.survivors
+        if step.stage > 0:
+            survivors = survivors[: rounds[step.stage - 1].num_models]
+        if this.num_models < survivors.size:
+            survivors = survivors[top_models(rng_key, memory.standing[survivors], this.num_models)]
+        return Ask(survivors, jnp.full(this.num_models, this.num_queries, jnp.int32))
+
+    def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Field) -> Field:
+        """The models of this round stand above all who left before."""
+        points = self.counted(num_correct, tally, asked.models)
+        standing = (step.problem.num_queries + 1) * (step.stage + 1) + points
+        return Field(
+            survivors=memory.survivors.at[: asked.models.size].set(asked.models),
+            standing=memory.standing.at[asked.models].set(standing),
+        )
+
+    def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Field) -> Array:
+        """By round reached, then by what counted in it."""
+        del rng_key, problem, tally
+        return memory.standing
+
+
+def halving_sizes(num_models: int) -> tuple[int, ...]:
+    """Models in each round when half of them, rounded up, stay on: ceil(log2 M) rounds, the last of two."""
+    sizes = [num_models]
+    while sizes[-1] > 2:
+        sizes.append(-(-sizes[-1] // 2))
+    return tuple(sizes)
+
+
+def equal_rounds(problem: Problem) -> tuple[Round, ...]:
+    """The rounds of sequential halving: equal budgets, spent equally on the survivors.
+
+    Each of the n rounds gives each of its |S| models floor(B / (n |S|)) queries, and no more than it has unseen.
+    """
+    sizes = halving_sizes(problem.num_models)
+    rounds = []
+    unseen = problem.num_queries
+    for num_models in sizes:
+        num_queries = min(problem.budget // (len(sizes) * num_models), unseen)
+        unseen -= num_queries
+        rounds.append(Round(num_models, num_queries))
+    return tuple(rounds)

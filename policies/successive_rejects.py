@@ -1,0 +1,91 @@
+r"""Successive rejects: one model leaves at the end of each of M - 1 rounds.
+
+In round k every survivor is brought to $n_k = \lceil (B - M) / (\overline{\log}(M) (M + 1 - k)) \rceil$ queries with
+$\overline{\log}(M) = 1/2 + \sum_{i=2}^M 1/i$; then the lowest mean leaves.
+
+Source: Audibert, Bubeck and Munos, "Best Arm Identification in Multi-Armed Bandits", COLT 2010, figure 2.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
+from gembench.ranking import top_models
+
+_WIDTH_RATIO = 4
+
+
+class Round(NamedTuple):
+    """Rounds of the source that follow each other without a new query, as one: who is left, and what they answer."""
+
+    num_models: int
+    num_queries: int
+
+
+@dataclass(frozen=True)
+class SuccessiveRejects:
+    """Successive rejects. Leaving one by one at the same tally is leaving together, so such rounds are one ask."""
+
+    sampling: ClassVar[Sampling] = "independent"
+
+    def plan(self, problem: Problem) -> tuple[Stage, ...]:
+        """Rounds of similar width share a stage, which repeats: a stage each would take minutes to compile."""
+        return tuple(
+            Stage(block[0].num_models, max(turn.num_queries for turn in block), len(block))
+            for block in self._blocks(problem)
+        )
+
+    def start(self, problem: Problem) -> Array:
+        """The standing [M] int32: (Q + 1) * rounds played + right answers."""
+        return jnp.zeros(problem.num_models, jnp.int32)
+
+    def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Array) -> Ask:
+        """The best of those who are left."""
+        del tally
+        block = self._blocks(step.problem)[step.stage]
+        sizes, num_queries = (jnp.asarray(column, jnp.int32)[step.repeat] for column in np.array(block).T)
+        models = top_models(rng_key, memory, block[0].num_models, sizes)
+        is_left = models < step.problem.num_models
+        return Ask(jnp.where(is_left, models, 0), jnp.where(is_left, num_queries, 0))
+
+    def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Array) -> Array:
+        """The models that answered stand above all who left before."""
+        del num_correct
+        blocks = self._blocks(step.problem)
+        num_rounds = sum(len(block) for block in blocks[: step.stage]) + 1 + step.repeat
+        standing = (step.problem.num_queries + 1) * num_rounds + tally.correct[asked.models]
+        # An entry that was not asked repeats model 0, whose standing it must not touch.
+        return memory.at[asked.models].max(jnp.where(asked.num_queries > 0, standing, 0))
+
+    def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Array) -> Array:
+        """By round reached, then by mean."""
+        del rng_key, problem, tally
+        return memory
+
+    def _blocks(self, problem: Problem) -> tuple[tuple[Round, ...], ...]:
+        rounds = self._rounds(problem)
+        width = rounds[0].num_models
+        grouped: Iterator[tuple[int, Iterator[Round]]] = itertools.groupby(
+            rounds, lambda turn: int(math.log(width / turn.num_models, _WIDTH_RATIO))
+        )
+        return tuple(tuple(block) for _, block in grouped)
+
+    def _rounds(self, problem: Problem) -> tuple[Round, ...]:
+        num_models = problem.num_models
+        log_bar = Fraction(1, 2) + sum((Fraction(1, i) for i in range(2, num_models + 1)), Fraction(0))
+        rounds = []
+        seen = 0
+        for survivors in range(num_models, 1, -1):
+            target = min(math.ceil((problem.budget - num_models) / (log_bar * survivors)), problem.num_queries)
+            if target > seen:
+                rounds.append(Round(survivors, target - seen))
+                seen = target
+        return tuple(rounds)
