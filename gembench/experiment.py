@@ -1,4 +1,4 @@
-"""Policies on tensors at several budgets: every combination is a contest, run in parallel, reported in a fixed order."""
+"""Policies on tensors at several budgets: every combination is a contest, some run at once, reports keep order."""
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -138,7 +138,9 @@ def run_contests(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def run_contest(contest: Contest, settings: Settings, on_progress: Callable[[int], None] | None = None) -> ContestResult:
+def run_contest(
+    contest: Contest, settings: Settings, on_progress: Callable[[int], None] | None = None
+) -> ContestResult:
     """Replay one contest and measure it."""
     loaded = contest.loaded
     started = time.perf_counter()

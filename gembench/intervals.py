@@ -91,7 +91,9 @@ def simultaneous_intervals(values: NDArray[np.float64]) -> NDArray[np.float64]:
     half_width = np.zeros(len(first))
     if varies.any():
         resampled_error = per_run[:, varies].std(axis=0) / np.sqrt(num_runs)  # of a resample's mean: R, not R - 1
-        deviations = np.abs(resampled_means(per_run[:, varies]) - observed[varies]) / resampled_error
+        resampled = resampled_means(values)
+        difference = resampled[:, first[varies]] - resampled[:, second[varies]]
+        deviations = np.abs(difference - observed[varies]) / resampled_error
         quantile = np.quantile(deviations.max(axis=1), CONFIDENCE)
         half_width[varies] = t.isf(norm.sf(quantile), num_runs - 1) * standard_error[varies]
     intervals[first, second] = np.stack([observed - half_width, observed + half_width], axis=-1)

@@ -88,12 +88,13 @@ def _loads(models: Array, active: Array, loaded: Array) -> tuple[Array, Array]:
     The active models of an ask are distinct, so each but the first is a switch, and the first is one unless it is the
     model that was loaded already.
     """
-    if models.shape[1] == 1:
-        return active & (models != loaded[:, None]), jnp.where(active[:, 0], models[:, 0], loaded)
-    number = jnp.cumsum(active, axis=1, dtype=jnp.int32)
-    is_load = active & ((number > 1) | (models != loaded[:, None]))
-    last = active & (number == number[:, -1:])
-    return is_load, jnp.where(active.any(axis=1), jnp.where(last, models, 0).sum(axis=1, dtype=jnp.int32), loaded)
+    size = models.shape[1]
+    entry = jnp.arange(size, dtype=jnp.int32)[None, :]
+    first = jnp.where(active, entry, size).min(axis=1, keepdims=True)
+    last = jnp.where(active, entry, -1).max(axis=1, keepdims=True)
+    is_load = active & ((entry != first) | (models != loaded[:, None]))
+    last_model = jnp.take_along_axis(models, jnp.maximum(last, 0), axis=1)[:, 0]
+    return is_load, jnp.where(last[:, 0] < 0, loaded, last_model)
 
 
 def raise_on_faults(faults: np.ndarray, policy_name: str) -> None:

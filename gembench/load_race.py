@@ -51,12 +51,12 @@ class LoadedRace:
     @property
     def num_models(self) -> int:
         """M."""
-        return self.race.correct.shape[0]
+        return len(self.race.correct)
 
     @property
     def num_queries(self) -> int:
         """Q."""
-        return self.race.correct.shape[1]
+        return int(self.race.correct.shape[1])
 
     @cached_property
     def accuracy(self) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 Shapes: R runs of the batch, M models, Q queries, S models and n queries of the stage's asks.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -88,9 +89,8 @@ def _count_correct(batch: Batch, models: Array, first: Array, num_queries: Array
     position = jnp.minimum(first[:, :, None] + offset, num_total - 1)
     if batch.shared_order is None:
         key = model_order_key(OrderKey(*(word[:, None] for word in batch.order_keys)), models)
-        query = query_at(OrderKey(*(word[:, :, None] for word in key)), position, num_total)
-    elif max_queries == 1:
-        query = query_at(OrderKey(*(word[:, None, None] for word in batch.order_keys)), position, num_total)
+        key = OrderKey(*(word[:, :, None] for word in key))
+        query = _materialize(batch.correct, lambda: query_at(key, position, num_total))
     else:
         run = jnp.arange(first.shape[0])[:, None, None]
         query = batch.shared_order[run, position]
@@ -98,11 +98,21 @@ def _count_correct(batch: Batch, models: Array, first: Array, num_queries: Array
     return jnp.where(offset < num_queries[:, :, None], answer, 0).sum(axis=2, dtype=jnp.int32)
 
 
-def sampling_order(order_keys: OrderKey, num_queries: int, sampling: Sampling) -> Array | None:
+def written_order(correct: Array, order_keys: OrderKey, sampling: Sampling) -> Array | None:
     """The shared order of each run written out, [R, Q] int32; `None` under independent sampling."""
     if sampling == "independent":
         return None
+    num_queries = correct.shape[1]
     position = jnp.arange(num_queries, dtype=jnp.int32)[None, :]
-    order = query_at(OrderKey(*(word[:, None] for word in order_keys)), position, num_queries)
-    # XLA would otherwise make the order again inside every lookup that it is fused with.
-    return lax.optimization_barrier(order)
+    key = OrderKey(*(word[:, None] for word in order_keys))
+    return _materialize(correct, lambda: query_at(key, position, num_queries))
+
+
+def _materialize(correct: Array, compute: Callable[[], Array]) -> Array:
+    """An array that XLA computes once, as a result of its own.
+
+    On a CPU XLA drops optimization barriers before it fuses. Fused into a lookup, the permutation would run one element
+    at a time, and again for each lookup. Nothing is fused across a branch, and XLA cannot know that answers are 0 or 1.
+    """
+    shape = jax.eval_shape(compute)
+    return lax.cond(correct[0, 0] <= 1, compute, lambda: jnp.zeros(shape.shape, shape.dtype))

@@ -3,11 +3,13 @@
 A row carries all that its rerun needs, and every mean in it its 95% interval. A single run has none.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,10 @@ from numpy.typing import NDArray
 from gembench.comparison import Comparison
 from gembench.intervals import Interval, mean_interval, probability_interval
 from gembench.measures import Measures
-from gembench.policy import Sampling
 from gembench.runs import Runs
+
+if TYPE_CHECKING:
+    from gembench.policy import Sampling  # imports JAX, which reading a report does not need
 
 CostSource = Literal["recorded", "stated", "assumed"]
 """Where seconds come from: the tensor recorded them, states a cost model, or knows none and gembench assumes some."""

@@ -48,9 +48,8 @@ def to_parquet(results: Sequence[ContestResult]) -> bytes:
 
     types = (pa.string(), pa.string(), pa.float64(), pa.int32(), pa.string(), pa.int32(), pa.int64(), pa.string())
     columns = zip(*run_rows(results), strict=True)
-    table = pa.table(
-        {name: pa.array(column, type) for name, type, column in zip(COLUMNS, types, columns, strict=True)}
-    )
+    arrays = [pa.array(column, kind) for kind, column in zip(types, columns, strict=True)]
+    table = pa.table(arrays, names=COLUMNS)
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
     return buffer.getvalue()

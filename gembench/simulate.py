@@ -21,7 +21,7 @@ from gembench.prng import make_key
 from gembench.query_order import order_key
 from gembench.race import Race
 from gembench.ranking import best_first
-from gembench.replay import Batch, RunState, replay_stage, sampling_order
+from gembench.replay import Batch, RunState, replay_stage, written_order
 from gembench.runs import Runs
 
 _MAX_CHUNK = 1024
@@ -141,7 +141,7 @@ def _replay_on_device(setting: _Setting, correct: Array, seed_words: Array, run:
     seed_key = jax.random.fold_in(make_key(seed_words[0]), seed_words[1])
     rng_keys = jax.vmap(jax.random.fold_in, (None, 0))(seed_key, run)
     order_keys = order_key(seed_words, run)
-    batch = Batch(correct, rng_keys, order_keys, sampling_order(order_keys, problem.num_queries, setting.sampling))
+    batch = Batch(correct, rng_keys, order_keys, written_order(correct, order_keys, setting.sampling))
 
     memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)), policy.start(problem))
     state = RunState(open_ledger(run.size, problem.num_models), memory, jnp.int32(0))

@@ -44,31 +44,27 @@ class SuccessiveRejects:
         )
 
     def start(self, problem: Problem) -> Array:
-        """The standing [M] int32: (Q + 1) * rounds played + right answers."""
+        """How many rounds each model has played, [M] int32."""
         return jnp.zeros(problem.num_models, jnp.int32)
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Array) -> Ask:
-        """The best of those who are left."""
-        del tally
+        """The best of those who played the last round."""
         block = self._blocks(step.problem)[step.stage]
-        sizes, num_queries = (jnp.asarray(column, jnp.int32)[step.repeat] for column in np.array(block).T)
-        models = top_models(rng_key, memory, block[0].num_models, sizes)
-        is_left = models < step.problem.num_models
-        return Ask(jnp.where(is_left, models, 0), jnp.where(is_left, num_queries, 0))
+        size, num_queries = (jnp.asarray(column, jnp.int32)[step.repeat] for column in np.array(block).T)
+        points = jnp.where(memory == memory.max(), tally.correct, -1)
+        models = top_models(rng_key, points, block[0].num_models)
+        is_left = jnp.arange(models.size, dtype=jnp.int32) < size
+        return Ask(models, jnp.where(is_left, num_queries, 0))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Array) -> Array:
-        """The models that answered stand above all who left before."""
-        del num_correct
-        blocks = self._blocks(step.problem)
-        num_rounds = sum(len(block) for block in blocks[: step.stage]) + 1 + step.repeat
-        standing = (step.problem.num_queries + 1) * num_rounds + tally.correct[asked.models]
-        # An entry that was not asked repeats model 0, whose standing it must not touch.
-        return memory.at[asked.models].max(jnp.where(asked.num_queries > 0, standing, 0))
+        """One more round for the models that answered."""
+        del step, num_correct, tally
+        return memory.at[asked.models].add((asked.num_queries > 0).astype(jnp.int32))
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Array) -> Array:
-        """By round reached, then by mean."""
-        del rng_key, problem, tally
-        return memory
+        """By rounds played, then by right answers: within a round all have answered equally many queries."""
+        del rng_key
+        return memory * (problem.num_queries + 1) + tally.correct
 
     def _blocks(self, problem: Problem) -> tuple[tuple[Round, ...], ...]:
         rounds = self._rounds(problem)

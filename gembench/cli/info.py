@@ -15,14 +15,13 @@ if TYPE_CHECKING:
     from gembench.describe import TensorSummary
 
 
-@click.command()
+@click.command(short_help="Say what a tensor holds.")
 @click.argument("tensor")
 @min_coverage_option
 @json_option
 def info(tensor: str, min_coverage: float, json_path: Path | None) -> None:
     """Say what TENSOR holds: an embedded name, a store's path or URL, or an .npz.
 
-    \b
     Example: gembench info qwen2.5-3b
     """
     if json_path is not None:
@@ -39,7 +38,7 @@ def info(tensor: str, min_coverage: float, json_path: Path | None) -> None:
 def _print(summary: TensorSummary) -> None:
     from rich.console import Console
 
-    from gembench.cli.tables import plain_table
+    from gembench.cli.plain_table import plain_table
 
     table = plain_table(title=summary.tensor)
     table.show_header = False
@@ -73,7 +72,10 @@ def _race(summary: TensorSummary) -> list[tuple[str, str]]:
     ]
     if race.nearest_difference is not None:
         lines.append(
-            ("likeness", f"a model and the one most like it differ on {race.nearest_difference:.1%} of queries (median)")
+            (
+                "likeness",
+                f"a model and the one most like it differ on {race.nearest_difference:.1%} of queries (median)",
+            )
         )
     return lines
 

@@ -25,7 +25,7 @@ def set_up_jax() -> None:
     except RuntimeError as error:
         logger.info("another part of this process has started JAX; it keeps its devices: %s", error)
     folder = cache_folder() / "xla"
-    if jax.config.jax_compilation_cache_dir is None and _can_write(folder):
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ and _can_write(folder):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

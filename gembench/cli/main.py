@@ -22,7 +22,7 @@ DEBUG_VARIABLE = "GEMBENCH_DEBUG"
 class Commands(click.Group):
     """A group whose failures are one line on stderr and an exit code, never a traceback."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and exit with its code."""
         sys.exit(self.run(args, prog_name or "gembench"))
 
@@ -79,7 +79,6 @@ def _explain_usage(error: click.ClickException) -> int:
 def cli() -> None:
     """Find the best fine-tuned checkpoints with the fewest queries: record once, replay for ever.
 
-    \b
     Example: gembench simulate qwen2.5-3b --policy ucb_e --policy uniform
     """
 
@@ -95,5 +94,5 @@ def main() -> NoReturn:
         # Threads that compute in XLA cannot be stopped, and a normal exit would wait for them.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(exit_code)
+        pass
     sys.exit(exit_code)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gembench.result import Report
 
 
-@click.command()
+@click.command(short_help="Replay policies on tensors.")
 @click.argument("tensor", nargs=-1)
 @click.option("--policy", "-p", multiple=True, metavar="NAME[:KEY=VALUE,…]", help="Policy to replay. [default: all]")
 @click.option(
@@ -64,7 +64,7 @@ def simulate(
     policy: tuple[str, ...],
     queries_per_model: tuple[float, ...],
     runs: int,
-    sampling: str,
+    sampling: Literal["auto", "shared", "independent"],
     top_k: tuple[tuple[int, ...], ...],
     seed: int,
     memory: int | None,
@@ -73,10 +73,11 @@ def simulate(
     plot_path: Path | None,
     runs_out: Path | None,
 ) -> None:
-    """Replay policies on recorded TENSORs: an embedded name, a store's path or URL, or an .npz. [default: all embedded]
+    """Replay policies on recorded TENSORs: an embedded name, a store's path or URL, or an .npz.
 
-    \b
-    Example: gembench simulate qwen2.5-3b -p ucb_e:exploration=1 -p uniform -n 10
+    With no TENSOR, all embedded ones.
+
+    Example: gembench simulate qwen2.5-3b -p ucb_e:exploration=1 -p uniform
     """
     for path in filter(None, (json_path, plot_path, runs_out)):
         check_output(path)
@@ -121,7 +122,10 @@ def _run_and_print(contests: Sequence[Contest], settings: Settings, *, quiet: bo
 
     progress = RunsProgress(total=len(contests) * settings.num_runs)
     results: list[ContestResult] = []
-    with progress.running() as print_result, contextlib.closing(run_contests(contests, settings, progress.advance)) as done:
+    with (
+        progress.running() as print_result,
+        contextlib.closing(run_contests(contests, settings, progress.advance)) as done,
+    ):
         for loaded, of_tensor in itertools.groupby(done, key=lambda result: result.contest.loaded):
             first = len(results)
             for result in of_tensor:
@@ -131,7 +135,7 @@ def _run_and_print(contests: Sequence[Contest], settings: Settings, *, quiet: bo
                     table = results_table(loaded, rows)
                     progress.show(table)
             if not quiet:
-                print_result(table, comparison_lines(compare_results(results[first:])))
+                print_result(table, comparison_lines(compare_results(results[first:])), "")
     return results
 
 

@@ -1,20 +1,20 @@
 """Results as tables for a terminal of 80 columns: under each mean, its 95% interval."""
 
+import re
 from collections.abc import Sequence
 
-from rich.box import Box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gembench.cli.plain_table import plain_table
 from gembench.comparison import Comparison, summarize
 from gembench.intervals import Interval
 from gembench.load_race import ASSUMED_LOAD_SECONDS, ASSUMED_QUERY_SECONDS, LoadedRace
 from gembench.result import Row
 
-RULED = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
-"""No lines but one under the header."""
 _NONE = "–"
+_POLICY_WIDTH = 20
 _COSTS = {
     "recorded": "as recorded",
     "stated": "by the tensor's own cost model",
@@ -29,10 +29,10 @@ def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
     unit, seconds_per_unit = _cost_unit(rows)
     table = plain_table(
         title=f"{loaded.tensor}: {loaded.num_models:,} models, {loaded.num_queries:,} queries",
-        caption=f"Means over {rows[0].runs:,} runs, seed {rows[0].seed}; below each its 95% interval. Recall: the share "
-        f"of the true top k among the first k recommended. Cost: {_COSTS[loaded.cost_source]}.",
+        caption=f"Means over {rows[0].runs:,} runs, seed {rows[0].seed}; below each its 95% interval. Recall: the "
+        f"share of the true top k among the first k recommended. Cost: {_COSTS[loaded.cost_source]}.",
     )
-    table.add_column("policy", overflow="fold", max_width=24)
+    table.add_column("policy", overflow="fold")
     for header in ("mean rank", "accuracy", *(f"recall@{k}" for k in top_k), f"cost ({unit})"):
         table.add_column(header.replace("recall@", "recall\n@"), justify="right", no_wrap=True)
     previous: float | None = None
@@ -43,12 +43,14 @@ def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
             table.add_row(Text(f"N = {row.queries_per_model:,g}", style="bold"))
             previous = row.queries_per_model
         table.add_row(
-            row.policy,
+            _folded(row.policy),
             _cell(row.mean_rank, row.mean_rank_ci, ",.1f"),
             _cell(row.mean_accuracy * 100, _scaled(row.mean_accuracy_ci, 100), ".1f", "%"),
             *(_cell(row.recall[k] * 100, _scaled(row.recall_ci[k], 100), ".0f", "%") for k in top_k),
             _cell(
-                row.cost_seconds_mean / seconds_per_unit, _scaled(row.cost_seconds_mean_ci, 1 / seconds_per_unit), ",.1f"
+                row.cost_seconds_mean / seconds_per_unit,
+                _scaled(row.cost_seconds_mean_ci, 1 / seconds_per_unit),
+                ",.1f",
             ),
         )
     return table
@@ -62,28 +64,24 @@ def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
         if (summary := summarize(comparison))
     ]
     if lines:
+        lines.insert(0, Text())
         lines.append(Text("(mean ranks; 95% for all pairs of a line at once)", style="dim"))
     return Group(*lines)
-
-
-def plain_table(title: str, caption: str | None = None) -> Table:
-    """An empty table in gembench's one style."""
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption=caption,
-        caption_justify="left",
-        box=RULED,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
 
 
 def _cell(value: float, interval: Interval | None, spec: str, suffix: str = "") -> Text:
     below = _NONE if interval is None else f"{interval[0]:{spec}}–{interval[1]:{spec}}"
     return Text.assemble(f"{value:{spec}}{suffix}\n", (below, "dim"))
+
+
+def _folded(policy: str) -> str:
+    """A policy's text over several short lines, broken after an underscore, colon or comma."""
+    lines = [""]
+    for part in re.findall(r"[^_:,]*[_:,]?", policy):
+        if lines[-1] and len(lines[-1] + part) > _POLICY_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _scaled(interval: Interval | None, factor: float) -> Interval | None:

@@ -6,7 +6,15 @@ from plotly.subplots import make_subplots
 from gembench.plot.panels import Line, Panel, caption_of, lay_out
 from gembench.result import Report
 
-_SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x"}
+_SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "P": "cross",
+    "X": "x",
+}
 _PANEL_WIDTH, _PANEL_HEIGHT = 330, 300
 
 
@@ -49,7 +57,7 @@ def _draw(figure: go.Figure, panel: Panel, number: int, column: int) -> None:
     if panel.log_y:
         figure.update_yaxes(type="log", dtick="D2", row=number, col=column)
     else:
-        figure.update_yaxes(range=[-0.03, 1.03], tickformat=".0%", row=number, col=column)
+        figure.update_yaxes(rangemode="tozero", tickformat=".0%", row=number, col=column)
 
 
 def _points(line: Line, *, show_in_legend: bool) -> go.Scatter:
@@ -57,7 +65,9 @@ def _points(line: Line, *, show_in_legend: bool) -> go.Scatter:
     return go.Scatter(
         x=line.x,
         y=line.y,
-        customdata=["none" if interval is None else "{:.4g} to {:.4g}".format(*interval) for interval in line.intervals],
+        customdata=[
+            "none" if interval is None else "{:.4g} to {:.4g}".format(*interval) for interval in line.intervals
+        ],
         mode="lines+markers",
         name=line.policy,
         legendgroup=line.policy,

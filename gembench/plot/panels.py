@@ -83,7 +83,7 @@ def looks_of(policies: Sequence[str]) -> dict[str, Look]:
 
 
 def lay_out(report: Report) -> tuple[tuple[Panel, ...], ...]:
-    """The panels of a report with at least one row: for each tensor mean rank, recall at each k, and mean rank by cost."""
+    """The panels of a report with at least one row: a row of them for each tensor."""
     looks = looks_of(tuple(dict.fromkeys(row.policy for row in report.rows)))
     tensors = tuple(dict.fromkeys(row.tensor for row in report.rows))
     return tuple(_panels_of([row for row in report.rows if row.tensor == tensor], looks) for tensor in tensors)
@@ -102,9 +102,7 @@ def _panels_of(rows: Sequence[Row], looks: dict[str, Look]) -> tuple[Panel, ...]
     return tuple(panels)
 
 
-def _lines(
-    points: Sequence[tuple[Row, float, float, Interval | None]], looks: dict[str, Look]
-) -> tuple[Line, ...]:
+def _lines(points: Sequence[tuple[Row, float, float, Interval | None]], looks: dict[str, Look]) -> tuple[Line, ...]:
     lines = []
     for policy in dict.fromkeys(row.policy for row, *_ in points):
         own = sorted((x, y, interval) for row, x, y, interval in points if row.policy == policy)

@@ -3,9 +3,18 @@
 import io
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.ticker import (
+    EngFormatter,
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+    PercentFormatter,
+)
 
 from gembench.plot.panels import Line, Panel, caption_of, lay_out
 from gembench.result import Report
@@ -33,29 +42,36 @@ def to_png(report: Report) -> bytes:
 
 def _draw(axes: Axes, panel: Panel) -> None:
     for line in panel.lines:
-        _draw_line(axes, line)
+        _draw_line(axes, line, opacity=min(0.13, 0.6 / len(panel.lines)))
     axes.set_title(panel.measure, fontsize="medium")
     axes.set_xlabel(panel.x_label, fontsize="small")
     axes.tick_params(labelsize="small")
     axes.set_xscale("log")
-    plain_numbers = FuncFormatter(lambda number, _: f"{number:,g}")
     if panel.x_ticks:
         axes.set_xticks(panel.x_ticks)
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(plain_numbers)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,g}"))
+    else:
+        _label_log_axis(axes.xaxis)
     if panel.log_y:
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter(plain_numbers)
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        _label_log_axis(axes.yaxis)
     else:
-        axes.set_ylim(-0.03, 1.03)
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.25, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_line(axes: Axes, line: Line) -> None:
+def _label_log_axis(axis: Axis) -> None:
+    """Few, short labels: 1, 2 and 5 of each decade, or round numbers where the axis spans too little for those."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(4))
+    axis.set_major_formatter(EngFormatter(sep=""))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _draw_line(axes: Axes, line: Line, opacity: float) -> None:
     look = line.look
     axes.plot(
         line.x,
@@ -71,7 +87,7 @@ def _draw_line(axes: Axes, line: Line) -> None:
         return
     x = [at for at, _ in known]
     low, high = zip(*(interval for _, interval in known), strict=True)
-    axes.fill_between(x, low, high, color=look.colour, alpha=0.13, linewidth=0)
+    axes.fill_between(x, low, high, color=look.colour, alpha=opacity, linewidth=0)
     axes.vlines(x, low, high, color=look.colour, linewidth=0.9, alpha=0.7)
 
 

@@ -1,0 +1,21 @@
+"""The one look of gembench's tables: no lines but one under the header."""
+
+from rich.box import Box
+from rich.table import Table
+
+_RULED = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
+
+
+def plain_table(title: str, caption: str | None = None) -> Table:
+    """An empty table."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        box=_RULED,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
