@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
+from gembench.lanes import put, take
 from gembench.policy import Ask, Memory, Problem, Stage, Step, Tally
 from gembench.ranking import top_models
 
@@ -23,14 +24,12 @@ class Field(NamedTuple):
 
     Attributes:
         survivors: the models of the last round, in its first entries.
-        num_rounds: how many rounds each model has played.
-        points: the right answers that counted in its last round. Within a round all models have answered equally many
-            queries, so counts rank as means do, and they are exact.
+        standing: (Q + 1) * rounds played + right answers that count in the last of them. Within a round all models
+            have answered equally many queries, so counts rank as means do, and they are exact.
     """
 
     survivors: Array
-    num_rounds: Array
-    points: Array
+    standing: Array
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Elimination:
     def start(self, problem: Problem) -> Memory:
         """Everybody races, nobody has scored."""
         everyone = jnp.arange(problem.num_models, dtype=jnp.int32)
-        return Field(everyone, jnp.zeros_like(everyone), jnp.zeros_like(everyone))
+        return Field(everyone, jnp.zeros_like(everyone))
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Field) -> Ask:
         """The best of the last round, as many as this round takes."""
@@ -62,22 +61,21 @@ class Elimination:
         if step.stage > 0:
             survivors = survivors[: rounds[step.stage - 1].num_models]
         if this.num_models < survivors.size:
-            survivors = survivors[top_models(rng_key, memory.points[survivors], this.num_models)]
+            points = take(memory.standing, survivors) - (step.problem.num_queries + 1) * step.stage
+            survivors = take(survivors, top_models(rng_key, points, this.num_models))
         return Ask(survivors, jnp.full(this.num_models, this.num_queries, jnp.int32))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Field) -> Field:
         """The models of this round stand above all who left before."""
         models = asked.models
-        return Field(
-            survivors=memory.survivors.at[: models.size].set(models),
-            num_rounds=memory.num_rounds.at[models].set(step.stage + 1),
-            points=memory.points.at[models].set(self.counted(num_correct, tally, models)),
-        )
+        standing = (step.problem.num_queries + 1) * (step.stage + 1) + self.counted(num_correct, tally, models)
+        survivors = jnp.concatenate([models, memory.survivors[models.size :]])
+        return Field(survivors, put(memory.standing, models, standing))
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Field) -> Array:
         """By rounds played, then by what counted in the last of them."""
-        del rng_key, tally
-        return memory.num_rounds * (problem.num_queries + 1) + memory.points
+        del rng_key, problem, tally
+        return memory.standing
 
 
 def halving_sizes(num_models: int) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
-"""The books of many runs: what was asked, answered and loaded. The simulator and a live search keep the same ones.
+"""The books of a run: what was asked, answered and loaded. The simulator and a live search keep the same ones.
 
-Shapes: R runs, M models, S models of an ask.
+Written for one run; the simulator batches it over runs. Shapes: M models, S models of an ask.
 """
 
 from typing import NamedTuple
@@ -8,8 +8,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from gembench.errors import ContractError
+from gembench.lanes import add, take
 from gembench.policy import Ask, Problem, Stage, Tally
 
 _FAULTS = (
@@ -21,91 +23,95 @@ _FAULTS = (
 
 
 class Ledger(NamedTuple):
-    """The state of R runs between two asks.
+    """The state of a run between two asks.
 
     Attributes:
-        tally: pulls and right answers, each [R, M] int32.
-        spent: [R] int32, pulls paid for.
-        loads: [R, M] int32, how often each model was loaded.
-        loaded: [R] int32, the model loaded last; -1 before the first.
-        faults: [R] int32, one bit for each rule of the contract that was broken.
+        by_model: [M, 3] int32: pulls, right answers and loads of each model. One array, so that an ask costs one write.
+        spent: int32, pulls paid for.
+        loaded: int32, the model loaded last; -1 before the first.
+        faults: int32, one bit for each rule of the contract that was broken.
     """
 
-    tally: Tally
+    by_model: Array
     spent: Array
-    loads: Array
     loaded: Array
     faults: Array
 
+    @property
+    def tally(self) -> Tally:
+        """What a policy may see."""
+        return Tally(pulls=self.by_model[:, 0], correct=self.by_model[:, 1])
 
-def open_ledger(num_runs: int, num_models: int) -> Ledger:
+    @property
+    def loads(self) -> Array:
+        """How often each model was loaded, [M] int32."""
+        return self.by_model[:, 2]
+
+
+class Grant(NamedTuple):
+    """What an ask is given, each [S] int32: for every model its first unseen position, and how many queries."""
+
+    first: Array
+    num_queries: Array
+
+
+def open_ledger(num_models: int) -> Ledger:
     """The books before the first ask."""
-    by_model = jnp.zeros((num_runs, num_models), jnp.int32)
-    by_run = jnp.zeros(num_runs, jnp.int32)
-    return Ledger(Tally(by_model, by_model), by_run, by_model, by_run - 1, by_run)
+    return Ledger(jnp.zeros((num_models, 3), jnp.int32), jnp.int32(0), jnp.int32(-1), jnp.int32(0))
 
 
-def grant(ledger: Ledger, asked: Ask, problem: Problem) -> tuple[Array, Array]:
-    """What an ask is given: per named model its first unseen position, and the number of queries, each [R, S] int32.
-
-    A model that has fewer unseen queries left than asked for answers those.
-    """
-    seen = jnp.take_along_axis(ledger.tally.pulls, asked.models, axis=1)
-    return seen, jnp.clip(asked.num_queries, 0, problem.num_queries - seen)
+def grant(ledger: Ledger, asked: Ask, problem: Problem) -> Grant:
+    """A model that has fewer unseen queries left than asked for answers those."""
+    seen = take(ledger.by_model, asked.models)[:, 0]
+    return Grant(seen, jnp.clip(asked.num_queries, 0, problem.num_queries - seen))
 
 
-def settle(
-    ledger: Ledger, asked: Ask, granted: Array, num_correct: Array, problem: Problem, stage: Stage
-) -> Ledger:
-    """The books after the answers came: `granted` and `num_correct` are [R, S] int32."""
-    run = jnp.arange(ledger.spent.size)[:, None]
-    models = asked.models
-    seen_before = ledger.tally.pulls[run, models]
-    pulls = ledger.tally.pulls.at[run, models].add(granted)
-    correct = ledger.tally.correct.at[run, models].add(num_correct)
-    spent = ledger.spent + granted.sum(axis=1, dtype=jnp.int32)
-
-    active = granted > 0
-    is_load, loaded = _loads(models, active, ledger.loaded)
-    loads = ledger.loads.at[run, models].add(is_load.astype(jnp.int32))
-
+def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, problem: Problem, stage: Stage) -> Ledger:
+    """The books after the answers came; `num_correct` [S] int32 of them are right."""
+    models, pulls = asked.models, granted.num_queries
+    is_load, loaded = _loads(models, pulls > 0, ledger.loaded)
+    by_model = add(ledger.by_model, models, jnp.stack([pulls, num_correct, is_load.astype(jnp.int32)], axis=1))
+    spent = ledger.spent + pulls.sum(dtype=jnp.int32)
     broken = [
-        (asked.num_queries < 0) | (asked.num_queries > stage.max_queries),
-        active & ((models < 0) | (models >= problem.num_models)),
-        # A model named twice has gained more than either of its entries was granted.
-        active & (pulls[run, models] != seen_before + granted) if models.shape[1] > 1 else jnp.zeros_like(active),
-        (spent > problem.budget)[:, None],
+        ((asked.num_queries < 0) | (asked.num_queries > stage.max_queries)).any(),
+        ((pulls > 0) & ((models < 0) | (models >= problem.num_models))).any(),
+        _names_one_twice(by_model, models, granted),
+        spent > problem.budget,
     ]
     faults = ledger.faults
-    for bit, rule in enumerate(broken):
-        faults = faults | (rule.any(axis=1).astype(jnp.int32) << bit)
-    return Ledger(Tally(pulls, correct), spent, loads, loaded, faults)
+    for bit, is_broken in enumerate(broken):
+        faults = faults | (is_broken.astype(jnp.int32) << bit)
+    return Ledger(by_model, spent, loaded, faults)
 
 
-def _loads(models: Array, active: Array, loaded: Array) -> tuple[Array, Array]:
-    """Which entries of an ask load their model [R, S], and the model loaded last [R].
+def _names_one_twice(by_model: Array, models: Array, granted: Grant) -> Array:
+    if models.size == 1:
+        return jnp.bool_(False)
+    # Such a model has gained more than either of its entries was granted.
+    return ((granted.num_queries > 0) & (take(by_model, models)[:, 0] != granted.first + granted.num_queries)).any()
 
-    The active models of an ask are distinct, so each but the first is a switch, and the first is one unless it is the
-    model that was loaded already.
+
+def _loads(models: Array, is_asked: Array, loaded: Array) -> tuple[Array, Array]:
+    """Which entries of an ask load their model [S], and the model loaded last.
+
+    The models of an ask are distinct, so each but the first is a switch; the first is one unless it was loaded already.
     """
-    size = models.shape[1]
-    entry = jnp.arange(size, dtype=jnp.int32)[None, :]
-    first = jnp.where(active, entry, size).min(axis=1, keepdims=True)
-    last = jnp.where(active, entry, -1).max(axis=1, keepdims=True)
-    is_load = active & ((entry != first) | (models != loaded[:, None]))
-    last_model = jnp.take_along_axis(models, jnp.maximum(last, 0), axis=1)[:, 0]
-    return is_load, jnp.where(last[:, 0] < 0, loaded, last_model)
+    if models.size == 1:
+        return is_asked & (models != loaded), jnp.where(is_asked[0], models[0], loaded)
+    entry = jnp.arange(models.size, dtype=jnp.int32)
+    first = jnp.where(is_asked, entry, models.size).min()
+    last = jnp.where(is_asked, entry, -1).max()
+    is_load = is_asked & ((entry != first) | (models != loaded))
+    return is_load, jnp.where(last < 0, loaded, take(models, last))
 
 
-def raise_on_faults(faults: np.ndarray, policy_name: str) -> None:
-    """Raise if a run broke the contract.
+def raise_on_faults(faults: NDArray[np.int32], policy_name: str) -> None:
+    """Raise if one of these runs broke the contract: `faults` [R].
 
     Raises:
-        ContractError: names the policy, the first such run and the broken rule.
+        ContractError: names the policy, the first such run and the broken rules.
     """
     if faults.any():
         run = int(np.flatnonzero(faults)[0])
         broken = [text for bit, text in enumerate(_FAULTS) if faults[run] >> bit & 1]
         raise ContractError(f"policy {policy_name} broke the contract in run {run}: it {' and '.join(broken)}.")
-
-

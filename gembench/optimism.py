@@ -1,4 +1,4 @@
-"""What the optimistic policies share: each pull goes to the highest mean plus width."""
+"""What the UCB policies share: each pull goes to the highest mean plus width, and all widths grow with time."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from gembench.policy import Ask, Memory, Problem, Stage, Step, Tally, mean_accuracy
+from gembench.errors import PolicySettingError
+from gembench.lanes import put, take
+from gembench.policy import Ask, Memory, Problem, Stage, Step, Tally, every_model_then_one_pull, mean_accuracy
 from gembench.ranking import best_model
 
 
@@ -23,21 +25,29 @@ class Outlook(NamedTuple):
 
 @dataclass(frozen=True)
 class Optimism:
-    """Base of the optimistic policies: a subclass gives the width, and how it grows with the pulls made so far."""
+    """Base of the UCB policies: a subclass gives the width.
+
+    Attributes:
+        exploration: c, the factor on ln t.
+
+    Raises:
+        PolicySettingError: `exploration` is not positive.
+    """
+
+    exploration: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not self.exploration > 0:
+            raise PolicySettingError(f"exploration must be positive, got {self.exploration}.")
+
 
     @abstractmethod
     def width(self, pulls: Array, mean: Array) -> Array:
-        """The confidence width [S] float32 of models with these tallies."""
-
-    def growth(self, num_pulls: Array) -> Array:
-        """The factor (float32) on every width after `num_pulls` pulls of all models; 1 unless a policy says more."""
-        return jnp.ones_like(num_pulls, jnp.float32)
+        """The confidence width [S] float32 of models with these tallies, but for the square root of ln t."""
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """Every model once, then one pull at a time."""
-        every_model_once = Stage(problem.num_models, 1)
-        one_pull = Stage(1, 1, problem.budget - problem.num_models)
-        return (every_model_once, one_pull) if one_pull.repeats else (every_model_once,)
+        return every_model_then_one_pull(problem)
 
     def start(self, problem: Problem) -> Memory:
         """Nothing known."""
@@ -49,18 +59,18 @@ class Optimism:
         if step.stage == 0:
             everyone = jnp.arange(step.problem.num_models, dtype=jnp.int32)
             return Ask(everyone, jnp.ones_like(everyone))
-        growth = self.growth(step.problem.budget - step.pulls_left)
-        most_promising = best_model(rng_key, memory.mean + growth * memory.width)
+        log_time = jnp.log((step.problem.budget - step.pulls_left).astype(jnp.float32))
+        most_promising = best_model(rng_key, memory.mean + jnp.sqrt(log_time) * memory.width)
         return Ask(most_promising[None], jnp.ones(1, jnp.int32))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Outlook) -> Outlook:
         """New means and widths for the models that answered; an exhausted model promises nothing more."""
         del num_correct
         models = asked.models
-        pulls = tally.pulls[models].astype(jnp.float32)
-        mean = tally.correct[models].astype(jnp.float32) / pulls
+        pulls = take(tally.pulls, models).astype(jnp.float32)
+        mean = take(tally.correct, models).astype(jnp.float32) / pulls
         width = jnp.where(pulls < step.problem.num_queries, self.width(pulls, mean), -jnp.inf)
-        return Outlook(memory.mean.at[models].set(mean), memory.width.at[models].set(width))
+        return Outlook(put(memory.mean, models, mean), put(memory.width, models, width))
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Outlook) -> Array:
         """The means."""

@@ -68,6 +68,13 @@ class Stage:
     repeats: int = 1
 
 
+def every_model_then_one_pull(problem: Problem) -> tuple[Stage, ...]:
+    """The plan of the index policies: every model once, then the rest of the budget pull by pull."""
+    every_model_once = Stage(problem.num_models, 1)
+    num_left = problem.budget - problem.num_models
+    return (every_model_once, Stage(1, 1, num_left)) if num_left else (every_model_once,)
+
+
 class Step(NamedTuple):
     """Where in its plan a run is.
 

@@ -15,6 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gembench.lanes import put
+
 # Fitted by minimizing the largest and the mean distance to the Beta's distribution function over tallies of 0 to 3,000 queries.
 _MEDIAN_SHIFT = 0.3268
 _SIZE_SHIFT = -0.0691
@@ -56,7 +58,7 @@ def update(belief: Posterior, models: Array, pulls: Array, correct: Array, num_q
     """The beliefs after `models` [S] answered; an exhausted model is never sampled highest."""
     new = posterior(pulls, correct)
     new = new._replace(median=jnp.where(pulls < num_queries, new.median, -jnp.inf))
-    return Posterior(*(old.at[models].set(value) for old, value in zip(belief, new, strict=True)))
+    return Posterior(*(put(old, models, value) for old, value in zip(belief, new, strict=True)))
 
 
 def prior(num_models: int) -> Posterior:

@@ -8,19 +8,21 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from gembench.lanes import put, take
 from gembench.permutation import permute
 
 
 def best_model(rng_key: Array, scores: Array) -> Array:
     """The position (int32) of the highest of `scores` [M], drawn at random among equals.
 
-    Two maxima, which vectorize over models where an argmax does not.
+    Two maxima of integers, which vectorize over models; an argmax, and a maximum of floats, do not.
     """
     (size,) = scores.shape
+    words = _sortable(scores)
     lane_bits = np.uint32((1 << (size - 1).bit_length()) - 1)
     tickets = jax.random.bits(rng_key, (size,), jnp.uint32) & ~lane_bits
     tickets = tickets | jnp.arange(size, dtype=jnp.uint32)
-    highest = jnp.where(scores == scores.max(), tickets, np.uint32(0)).max()
+    highest = jnp.where(words == words.max(), tickets, np.uint32(0)).max()
     return (highest & lane_bits).astype(jnp.int32)
 
 
@@ -32,8 +34,8 @@ def top_models(rng_key: Array, scores: Array, num_models: int) -> Array:
     # Shuffled lanes make the first of equals a random one.
     (size,) = scores.shape
     first, second = jax.random.bits(rng_key, (2,), jnp.uint32)
-    shuffled = permute(first, second, jnp.arange(size, dtype=jnp.int32), size)
-    return shuffled[lax.top_k(scores.astype(jnp.float32)[shuffled], num_models)[1]]
+    shuffled = permute(first, second, jnp.arange(size, dtype=jnp.int32), size, num_rounds=4)
+    return take(shuffled, lax.top_k(take(scores.astype(jnp.float32), shuffled), num_models)[1])
 
 
 def best_first(rng_key: Array, scores: Array, num_models: int) -> Array:
@@ -45,6 +47,15 @@ def best_first(rng_key: Array, scores: Array, num_models: int) -> Array:
 
     def take(remaining: Array, key: Array) -> tuple[Array, Array]:
         best = best_model(key, remaining)
-        return remaining.at[best].set(lowest), best
+        return put(remaining, best, lowest), best
 
     return lax.scan(take, scores, jax.random.split(rng_key, num_models))[1]
+
+
+def _sortable(scores: Array) -> Array:
+    """Integers (int32) in the order of the scores, float32 or int32."""
+    if scores.dtype == jnp.int32:
+        return scores
+    words = lax.bitcast_convert_type(scores, jnp.int32)
+    # Negative floats are ordered by falling magnitude.
+    return words ^ ((words >> 31) & np.int32(0x7FFFFFFF))

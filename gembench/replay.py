@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gembench.ledger import Ledger, grant, settle
-from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step, Tally
+from gembench.lanes import take
+from gembench.ledger import Grant, Ledger, grant, settle
+from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step
 from gembench.query_order import OrderKey, model_order_key, query_at
 
 
@@ -67,35 +68,36 @@ def replay_ask(
     def step(pulls_left: Array) -> Step:
         return Step(problem, index, repeat, pulls_left)
 
-    def ask(rng_key: Array, pulls_left: Array, tally: Tally, memory: Memory) -> Ask:
-        return policy.ask(jax.random.fold_in(rng_key, state.num_asks), step(pulls_left), tally, memory)
+    def ask(rng_key: Array, books: Ledger, memory: Memory) -> tuple[Ask, Grant]:
+        ask_key = jax.random.fold_in(rng_key, state.num_asks)
+        asked = policy.ask(ask_key, step(problem.budget - books.spent), books.tally, memory)
+        return asked, grant(books, asked, problem)
 
-    def learn(pulls_left: Array, asked: Ask, num_correct: Array, tally: Tally, memory: Memory) -> Memory:
-        return policy.learn(step(pulls_left), asked, num_correct, tally, memory)
+    def learn(asked: Ask, granted: Grant, num_correct: Array, books: Ledger, memory: Memory) -> tuple[Ledger, Memory]:
+        books = settle(books, asked, granted, num_correct, problem, stage)
+        answered = Ask(asked.models, granted.num_queries)
+        return books, policy.learn(step(problem.budget - books.spent), answered, num_correct, books.tally, memory)
 
-    asked = jax.vmap(ask)(batch.rng_keys, problem.budget - ledger.spent, ledger.tally, state.memory)
-    first, granted = grant(ledger, asked, problem)
-    num_correct = _count_correct(batch, asked.models, first, granted, stage.max_queries)
-    ledger = settle(ledger, asked, granted, num_correct, problem, stage)
-    granted_ask = Ask(asked.models, granted)
-    memory = jax.vmap(learn)(problem.budget - ledger.spent, granted_ask, num_correct, ledger.tally, state.memory)
-    return RunState(ledger, memory, state.num_asks + 1), granted_ask
+    asked, granted = jax.vmap(ask)(batch.rng_keys, ledger, state.memory)
+    num_correct = _count_correct(batch, asked.models, granted, stage.max_queries)
+    ledger, memory = jax.vmap(learn)(asked, granted, num_correct, ledger, state.memory)
+    return RunState(ledger, memory, state.num_asks + 1), Ask(asked.models, granted.num_queries)
 
 
-def _count_correct(batch: Batch, models: Array, first: Array, num_queries: Array, max_queries: int) -> Array:
-    """Right answers [R, S] int32 of `models` at the positions from `first` on, `num_queries` of them."""
+def _count_correct(batch: Batch, models: Array, granted: Grant, max_queries: int) -> Array:
+    """Right answers [R, S] int32 of `models` [R, S] to what they were granted."""
     num_total = batch.correct.shape[1]
     offset = jnp.arange(max_queries, dtype=jnp.int32)[None, None, :]
-    position = jnp.minimum(first[:, :, None] + offset, num_total - 1)
+    position = jnp.minimum(granted.first[:, :, None] + offset, num_total - 1)
     if batch.shared_order is None:
         key = model_order_key(OrderKey(*(word[:, None] for word in batch.order_keys)), models)
         key = OrderKey(*(word[:, :, None] for word in key))
         query = _materialize(batch.correct, lambda: query_at(key, position, num_total))
     else:
-        run = jnp.arange(first.shape[0])[:, None, None]
-        query = batch.shared_order[run, position]
-    answer = batch.correct[models[:, :, None], query].astype(jnp.int32)
-    return jnp.where(offset < num_queries[:, :, None], answer, 0).sum(axis=2, dtype=jnp.int32)
+        query = jax.vmap(take)(batch.shared_order, position)
+    flat = models[:, :, None] * num_total + query
+    answer = take(batch.correct.reshape(-1), flat).astype(jnp.int32)
+    return jnp.where(offset < granted.num_queries[:, :, None], answer, 0).sum(axis=2, dtype=jnp.int32)
 
 
 def written_order(correct: Array, order_keys: OrderKey, sampling: Sampling) -> Array | None:

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import PartitionSpec
 
-from gembench.ledger import open_ledger, raise_on_faults
+from gembench.ledger import Ledger, open_ledger, raise_on_faults
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step, Tally, TallyOnly
 from gembench.prng import make_key
 from gembench.query_order import order_key
@@ -143,19 +143,22 @@ def _replay_on_device(setting: _Setting, correct: Array, seed_words: Array, run:
     order_keys = order_key(seed_words, run)
     batch = Batch(correct, rng_keys, order_keys, written_order(correct, order_keys, setting.sampling))
 
-    memory = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)), policy.start(problem))
-    state = RunState(open_ledger(run.size, problem.num_models), memory, jnp.int32(0))
+    ledger, memory = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)),
+        (open_ledger(problem.num_models), policy.start(problem)),
+    )
+    state = RunState(ledger, memory, jnp.int32(0))
     for index, stage in enumerate(policy.plan(problem)):
         state = replay_stage(policy, problem, index, stage, batch, state)
 
-    def recommend(rng_key: Array, tally: Tally, memory: Memory) -> Array:
+    def conclude(rng_key: Array, books: Ledger, memory: Memory) -> _Outcome:
         # No ask is numbered -1.
         score_key, tie_key = jax.random.split(jax.random.fold_in(rng_key, np.uint32(0xFFFFFFFF)))
-        scores = policy.recommend(score_key, problem, tally, memory)
-        return best_first(tie_key, scores, setting.num_recommended)
+        scores = policy.recommend(score_key, problem, books.tally, memory)
+        best = best_first(tie_key, scores, setting.num_recommended)
+        return _Outcome(best, books.tally.pulls, books.loads, books.faults)
 
-    ledger = state.ledger
-    return _Outcome(jax.vmap(recommend)(rng_keys, ledger.tally, state.memory), ledger.tally.pulls, ledger.loads, ledger.faults)
+    return jax.vmap(conclude)(rng_keys, state.ledger, state.memory)
 
 
 def _chunk_size(setting: _Setting, num_runs: int, num_devices: int, memory_bytes: int | None) -> int:

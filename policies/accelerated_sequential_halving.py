@@ -14,6 +14,7 @@ from jax import Array
 
 from gembench.elimination import Elimination, Round, halving_sizes
 from gembench.errors import PolicySettingError
+from gembench.lanes import take
 from gembench.policy import Problem, Sampling, Tally
 
 
@@ -62,4 +63,4 @@ class AcceleratedSequentialHalving(Elimination):
     def counted(self, num_correct: Array, tally: Tally, models: Array) -> Array:
         """Everything that the models have answered."""
         del num_correct
-        return tally.correct[models]
+        return take(tally.correct, models)

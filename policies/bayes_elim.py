@@ -14,6 +14,7 @@ from typing import ClassVar
 from jax import Array
 
 from gembench.elimination import Elimination, Round, equal_rounds
+from gembench.lanes import take
 from gembench.policy import Problem, Sampling, Tally
 
 
@@ -30,4 +31,4 @@ class BayesElim(Elimination):
     def counted(self, num_correct: Array, tally: Tally, models: Array) -> Array:
         """Everything that the models have answered."""
         del num_correct
-        return tally.correct[models]
+        return take(tally.correct, models)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gembench.lanes import add
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
 from gembench.ranking import top_models
 
@@ -59,7 +60,7 @@ class SuccessiveRejects:
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Array) -> Array:
         """One more round for the models that answered."""
         del step, num_correct, tally
-        return memory.at[asked.models].add((asked.num_queries > 0).astype(jnp.int32))
+        return add(memory, asked.models, (asked.num_queries > 0).astype(jnp.int32))
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Array) -> Array:
         """By rounds played, then by right answers: within a round all have answered equally many queries."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax import Array
 
+from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
 from gembench.posterior import Posterior, posterior_mean, prior, sample, update
 from gembench.ranking import best_model
@@ -40,7 +41,7 @@ class Thompson:
         """The posterior of the model that answered."""
         del num_correct
         models = asked.models
-        return update(memory, models, tally.pulls[models], tally.correct[models], step.problem.num_queries)
+        return update(memory, models, take(tally.pulls, models), take(tally.correct, models), step.problem.num_queries)
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Posterior) -> Array:
         """The posterior means."""

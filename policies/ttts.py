@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gembench.errors import PolicySettingError
+from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
 from gembench.posterior import Posterior, posterior_mean, prior, sample, update
 from gembench.ranking import best_model
@@ -74,7 +75,7 @@ class TTTS:
         """The posterior of the model that answered; without an answer, the search for a challenger goes on."""
         del num_correct
         models = asked.models
-        belief = update(memory.belief, models, tally.pulls[models], tally.correct[models], step.problem.num_queries)
+        belief = update(memory.belief, models, take(tally.pulls, models), take(tally.correct, models), step.problem.num_queries)
         sought = jnp.where(memory.leader < 0, models[0], memory.leader)
         return Duel(belief, jnp.where(asked.num_queries[0] > 0, jnp.int32(-1), sought))
 

@@ -13,29 +13,15 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jax import Array
 
-from gembench.errors import PolicySettingError
 from gembench.optimism import Optimism
 from gembench.policy import Sampling
 
 
 @dataclass(frozen=True)
 class UCBStdDev(Optimism):
-    """UCB with empirical standard deviations.
-
-    Attributes:
-        exploration: c, the factor on ln t.
-
-    Raises:
-        PolicySettingError: `exploration` is not positive.
-    """
-
-    exploration: float = 2.0
+    """UCB with empirical standard deviations."""
 
     sampling: ClassVar[Sampling] = "independent"
-
-    def __post_init__(self) -> None:
-        if not self.exploration > 0:
-            raise PolicySettingError(f"exploration must be positive, got {self.exploration}.")
 
     def width(self, pulls: Array, mean: Array) -> Array:
         """The model's own part of the width.
@@ -45,7 +31,3 @@ class UCBStdDev(Optimism):
         """
         accuracy = (mean * pulls + 1) / (pulls + 2)
         return jnp.sqrt(self.exploration * accuracy * (1 - accuracy) / pulls)
-
-    def growth(self, num_pulls: Array) -> Array:
-        """The square root of ln t."""
-        return jnp.sqrt(jnp.log(num_pulls.astype(jnp.float32)))

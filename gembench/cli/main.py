@@ -94,5 +94,5 @@ def main() -> NoReturn:
         # Threads that compute in XLA cannot be stopped, and a normal exit would wait for them.
         sys.stdout.flush()
         sys.stderr.flush()
-        pass
+        os._exit(exit_code)
     sys.exit(exit_code)

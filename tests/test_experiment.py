@@ -1,0 +1,112 @@
+import threading
+
+import numpy as np
+import pytest
+
+from gembench.errors import BudgetError, ContractError
+from gembench.experiment import Settings, compare_results, make_policies, plan_contests, run_contests
+from gembench.load_race import LoadedRace
+from gembench.policies.uniform import Uniform
+from gembench.race import Race
+from gembench.runs import Runs
+
+
+def make_race(name="tree", num_models=4, num_queries=20):
+    correct = (np.arange(num_queries) < 5 * np.arange(num_models)[:, None]).astype(np.uint8)
+    return LoadedRace(
+        tensor=name,
+        digest="sha256:0",
+        min_coverage=0.5,
+        models=tuple(f"model-{model}" for model in range(num_models)),
+        race=Race(correct, np.ones(num_models), np.ones(num_models)),
+        cost_source="recorded",
+        left_out_models=(),
+        num_left_out_queries=0,
+    )
+
+
+def runs_of(num_runs, num_recommended):
+    return Runs(
+        recommended=np.tile(np.arange(num_recommended, dtype=np.int32), (num_runs, 1)),
+        pulls=np.ones(num_runs, np.int64),
+        model_loads=np.ones(num_runs, np.int64),
+        cost_seconds=np.ones(num_runs),
+    )
+
+
+def test_contests_go_by_race_then_budget_then_policy():
+    contests = plan_contests([make_race("oak"), make_race("ash")], make_policies(["ucb", "uniform"]), [10, 5])
+    assert [(each.loaded.tensor, each.queries_per_model, each.budget, each.specification) for each in contests] == [
+        (tensor, num_each, 4 * num_each, policy)
+        for tensor in ("oak", "ash")
+        for num_each in (10, 5)
+        for policy in ("ucb", "uniform")
+    ]
+
+
+def test_each_policy_has_the_sampling_of_its_source_unless_one_is_asked_for():
+    policies = make_policies(["uniform", "accelerated_sequential_halving"])
+    assert [each.sampling for each in plan_contests([make_race()], policies, [5])] == ["independent", "shared"]
+    assert [each.sampling for each in plan_contests([make_race()], policies, [5], "shared")] == ["shared", "shared"]
+
+
+def test_a_policy_named_twice_or_with_its_own_defaults_runs_once():
+    assert list(make_policies(["uniform", "uniform", "ucb-e", "ucb_e"])) == ["uniform", "ucb_e"]
+
+
+def test_a_plan_that_fails_is_found_out_before_any_contest_runs():
+    class Refusing(Uniform):
+        def plan(self, problem):
+            raise BudgetError("too little for me.")
+
+    with pytest.raises(BudgetError, match="too little for me"):
+        plan_contests([make_race()], {"refusing": Refusing()}, [5])
+
+
+def test_results_come_in_the_order_of_the_contests_though_a_later_one_ends_first(monkeypatch):
+    second_is_done = threading.Event()
+
+    def simulate(policy, race, *, budget, num_runs, num_recommended, **settings):
+        if budget == 20:
+            assert second_is_done.wait(10)
+        second_is_done.set()
+        return runs_of(num_runs, num_recommended)
+
+    monkeypatch.setattr("gembench.experiment.simulate", simulate)
+    contests = plan_contests([make_race()], make_policies(["uniform"]), [5, 4])
+    results = list(run_contests(contests, Settings(num_runs=3)))
+    assert [result.row.queries_per_model for result in results] == [5, 4]
+    assert results[0].measures.rank.tolist() == [4, 4, 4]  # model 0 has no right answer, and each other has more
+
+
+def test_the_first_failure_stops_what_has_not_started(monkeypatch):
+    started, failure_was_seen = [], threading.Event()
+
+    def simulate(policy, race, *, budget, **settings):
+        started.append(budget)
+        if budget != 20:
+            failure_was_seen.wait(10)
+        raise ContractError("no.")
+
+    monkeypatch.setattr("gembench.experiment.simulate", simulate)
+    monkeypatch.setattr("gembench.experiment.NUM_CONTESTS_AT_ONCE", 1)
+    contests = plan_contests([make_race()], make_policies(["uniform"]), [5, 4, 3, 2])
+    with pytest.raises(ContractError):
+        next(run_contests(contests, Settings(num_runs=3)))
+    failure_was_seen.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("contest"):
+            thread.join(10)
+    assert set(started) <= {20, 16}
+
+
+def test_only_policies_on_one_tensor_at_one_budget_are_compared(monkeypatch):
+    monkeypatch.setattr(
+        "gembench.experiment.simulate",
+        lambda policy, race, *, num_runs, num_recommended, **settings: runs_of(num_runs, num_recommended),
+    )
+    contests = plan_contests([make_race("oak"), make_race("ash")], make_policies(["uniform", "ucb"]), [5, 4])
+    comparisons = compare_results(list(run_contests(contests, Settings(num_runs=3))))
+    assert [(each.tensor, each.queries_per_model, set(each.policies)) for each in comparisons] == [
+        (tensor, num_each, {"uniform", "ucb"}) for tensor in ("oak", "ash") for num_each in (5, 4)
+    ]
