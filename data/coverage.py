@@ -21,8 +21,8 @@ class CompletePart:
         left_out_models: ids of the models that answered too few queries.
         num_left_out_queries: how many queries some remaining model has not answered.
         load_seconds: [M] float64, seconds to load each model; None unless the tensor knows them for every kept model.
-        query_seconds: [M] float64, each model's mean seconds over the kept queries whose seconds are known; None
-            unless every kept model has some.
+        query_seconds: [M] float64, each model's mean seconds a query: over the kept queries that were timed, else what
+            the tensor states in its own `query_seconds`; None unless one or the other is known for every kept model.
     """
 
     correct: NDArray[np.uint8]
@@ -73,23 +73,23 @@ def complete_part(dataset: xr.Dataset, *, min_coverage: float = 0.5) -> Complete
         queries=tuple(queries[is_kept_query]),
         left_out_models=tuple(models[~is_kept_model]),
         num_left_out_queries=int((~is_kept_query).sum()),
-        load_seconds=_if_all_known(_load_seconds(dataset)[is_kept_model]),
+        load_seconds=_if_all_known(_seconds_of_models(dataset, "load_seconds")[is_kept_model]),
         query_seconds=_if_all_known(_query_seconds(dataset, is_kept_query)[is_kept_model]),
     )
 
 
-def _load_seconds(dataset: xr.Dataset) -> NDArray[np.float64]:
-    """[all models] seconds to load each model, NaN where unknown."""
-    if "load_seconds" not in dataset:
+def _seconds_of_models(dataset: xr.Dataset, name: str) -> NDArray[np.float64]:
+    """[all models] the seconds that the tensor holds of each model under that name, NaN where unknown."""
+    if name not in dataset:
         return np.full(dataset.sizes["model"], np.nan)
-    seconds = read_values(dataset, "load_seconds").astype(np.float64)
-    _check_seconds(dataset, "load_seconds", seconds, first_row=0)
+    seconds = read_values(dataset, name).astype(np.float64)
+    _check_seconds(dataset, name, seconds, first_row=0)
     return seconds
 
 
 def _query_seconds(dataset: xr.Dataset, is_kept_query: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """[all models] mean seconds over the kept queries whose seconds are known, NaN where none is."""
-    means = np.full(dataset.sizes["model"], np.nan)
+    """[all models] mean seconds over the kept queries that were timed, else the stated mean, NaN where neither is."""
+    means = _seconds_of_models(dataset, "query_seconds")
     if "seconds" not in dataset:
         return means
     for rows in row_blocks(dataset.sizes["model"], dataset.sizes["query"]):

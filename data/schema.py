@@ -45,6 +45,7 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
         "prompt_tokens": Variable(CELL, "integer"),
         "completion_tokens": Variable(CELL, "integer"),
         "load_seconds": Variable(MODEL, "float"),
+        "query_seconds": Variable(MODEL, "float32"),
         "model_status": Variable(MODEL, "string"),
         "model_message": Variable(MODEL, "string"),
     }

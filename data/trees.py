@@ -22,8 +22,7 @@ def generate_tree(figures: TreeFigures, *, seed: int = 0) -> xr.Dataset:
     """A model tree that meets the figures: a complete tensor with every model coordinate and stated costs.
 
     The same figures and seed give the same bits on every platform. Another seed keeps the accuracies and redraws who
-    descends from whom, which queries are hard, and who answers what. Beyond the schema it holds `query_seconds`,
-    [model] float32: mean seconds to answer a query under the cost model in the attributes.
+    descends from whom, which queries are hard, and who answers what. Seconds follow the cost model in the attributes.
 
     Args:
         figures: one of `PUBLISHED_FIGURES`, one `resized`, or your own.
@@ -39,7 +38,7 @@ def generate_tree(figures: TreeFigures, *, seed: int = 0) -> xr.Dataset:
     tasks = [task for task, size in zip(TASKS, figures.queries_per_task, strict=True) for _ in range(size)]
     places = [place for size in figures.queries_per_task for place in range(size)]
     queries = [f"{task}-{place:04d}" for task, place in zip(tasks, places, strict=True)]
-    dataset = make_tensor(
+    return make_tensor(
         draw_answers(figures, descent, seed),
         cards.names,
         queries,
@@ -49,7 +48,7 @@ def generate_tree(figures: TreeFigures, *, seed: int = 0) -> xr.Dataset:
             "doc_hash": [_synthetic_hash(figures, seed, "document", query) for query in queries],
             "target_hash": [_synthetic_hash(figures, seed, "target", query) for query in queries],
         },
-        variables={"load_seconds": cards.load_seconds},
+        variables={"load_seconds": cards.load_seconds, "query_seconds": cards.query_seconds},
         attributes={
             "title": f"{figures.name}, a generated model tree",
             "source": SOURCE,
@@ -58,7 +57,6 @@ def generate_tree(figures: TreeFigures, *, seed: int = 0) -> xr.Dataset:
             "cost_model": COST_MODEL,
         },
     )
-    return dataset.assign(query_seconds=("model", cards.query_seconds))
 
 
 def _synthetic_hash(figures: TreeFigures, seed: int, what: str, query: str) -> str:

@@ -69,40 +69,35 @@ def grant(ledger: Ledger, asked: Ask, problem: Problem) -> Grant:
 def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, problem: Problem, stage: Stage) -> Ledger:
     """The books after the answers came; `num_correct` [S] int32 of them are right."""
     models, pulls = asked.models, granted.num_queries
-    is_load, loaded = _loads(models, pulls > 0, ledger.loaded)
+    # A worker answers first with the model that it has loaded already; every other model of the ask is a switch.
+    is_load = (pulls > 0) & (models != ledger.loaded)
     by_model = add(ledger.by_model, models, jnp.stack([pulls, num_correct, is_load.astype(jnp.int32)], axis=1))
     spent = ledger.spent + pulls.sum(dtype=jnp.int32)
-    broken = [
-        ((asked.num_queries < 0) | (asked.num_queries > stage.max_queries)).any(),
-        ((pulls > 0) & ((models < 0) | (models >= problem.num_models))).any(),
-        _names_one_twice(by_model, models, granted),
-        spent > problem.budget,
-    ]
-    faults = ledger.faults
-    for bit, is_broken in enumerate(broken):
-        faults = faults | (is_broken.astype(jnp.int32) << bit)
-    return Ledger(by_model, spent, loaded, faults)
+    broken = (
+        (asked.num_queries < 0) | (asked.num_queries > stage.max_queries),
+        (pulls > 0) & ((models < 0) | (models >= problem.num_models)),
+        _is_named_twice(by_model, models, granted),
+        jnp.broadcast_to(spent > problem.budget, models.shape),
+    )
+    faults = sum((rule.astype(jnp.int32) << bit for bit, rule in enumerate(broken)), jnp.int32(0))
+    return Ledger(
+        by_model=by_model,
+        spent=spent,
+        loaded=_last_loaded(models, is_load, ledger.loaded),
+        faults=ledger.faults | jnp.bitwise_or.reduce(faults),
+    )
 
 
-def _names_one_twice(by_model: Array, models: Array, granted: Grant) -> Array:
+def _is_named_twice(by_model: Array, models: Array, granted: Grant) -> Array:
     if models.size == 1:
-        return jnp.bool_(False)
+        return jnp.zeros(1, bool)
     # Such a model has gained more than either of its entries was granted.
-    return ((granted.num_queries > 0) & (take(by_model, models)[:, 0] != granted.first + granted.num_queries)).any()
+    return (granted.num_queries > 0) & (take(by_model, models)[:, 0] != granted.first + granted.num_queries)
 
 
-def _loads(models: Array, is_asked: Array, loaded: Array) -> tuple[Array, Array]:
-    """Which entries of an ask load their model [S], and the model loaded last.
-
-    The models of an ask are distinct, so each but the first is a switch; the first is one unless it was loaded already.
-    """
-    if models.size == 1:
-        return is_asked & (models != loaded), jnp.where(is_asked[0], models[0], loaded)
-    entry = jnp.arange(models.size, dtype=jnp.int32)
-    first = jnp.where(is_asked, entry, models.size).min()
-    last = jnp.where(is_asked, entry, -1).max()
-    is_load = is_asked & ((entry != first) | (models != loaded))
-    return is_load, jnp.where(last < 0, loaded, take(models, last))
+def _last_loaded(models: Array, is_load: Array, loaded: Array) -> Array:
+    last = jnp.where(is_load, jnp.arange(models.size, dtype=jnp.int32), -1).max()
+    return jnp.where(last < 0, loaded, take(models, jnp.maximum(last, 0)))
 
 
 def raise_on_faults(faults: NDArray[np.int32], policy_name: str) -> None:

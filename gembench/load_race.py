@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from gembench.data.coverage import complete_part
-from gembench.data.digest import content_digest
+from gembench.data.digest import ATTRIBUTE, content_digest, verify_digest
 from gembench.data.embedded import EMBEDDED, load_embedded
 from gembench.data.tensor import open_tensor
 from gembench.errors import TensorNotFoundError, UsageError
@@ -100,9 +100,11 @@ def load_race(location: str, *, min_coverage: float = 0.5) -> LoadedRace:
             a remaining model has not answered.
 
     Raises:
-        TensorError: nothing lies there, it cannot be read, or no race is left of it.
+        TensorError: nothing lies there, it cannot be read, it is not what its own digest says was written, or no race
+            is left of it.
     """
     dataset = open_any(location)
+    digest = verify_digest(dataset) if ATTRIBUTE in dataset.attrs else content_digest(dataset)
     part = complete_part(dataset, min_coverage=min_coverage)
     load_seconds, query_seconds = part.load_seconds, part.query_seconds
     cost_source: CostSource = "stated" if "cost_model" in dataset.attrs else "recorded"
@@ -112,7 +114,7 @@ def load_race(location: str, *, min_coverage: float = 0.5) -> LoadedRace:
         cost_source = "assumed"
     return LoadedRace(
         tensor=location,
-        digest=content_digest(dataset),
+        digest=digest,
         min_coverage=min_coverage,
         models=part.models,
         race=Race(correct=part.correct, load_seconds=load_seconds, query_seconds=query_seconds),

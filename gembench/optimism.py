@@ -40,7 +40,6 @@ class Optimism:
         if not self.exploration > 0:
             raise PolicySettingError(f"exploration must be positive, got {self.exploration}.")
 
-
     @abstractmethod
     def width(self, pulls: Array, mean: Array) -> Array:
         """The confidence width [S] float32 of models with these tallies, but for the square root of ln t."""

@@ -7,13 +7,17 @@ and 5). It shuffles for simulation, and keeps no secrets.
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 
-def permute(first: Array, second: Array, element: Array, size: int, *, num_rounds: int = 6) -> Array:
+def permute(
+    first: Array, second: Array, element: Array | NDArray[np.int32], size: int, *, num_rounds: int = 6
+) -> Array:
     """Where each `element` (int32 in [0, size)) goes under the key words `first` and `second` (uint32).
 
     The three broadcast against each other; the result is int32. Exactly a permutation under every key. For an element
@@ -21,7 +25,7 @@ def permute(first: Array, second: Array, element: Array, size: int, *, num_round
     break ties.
     """
     base = _base(size)
-    image = _network(first, second, element.astype(jnp.uint32), base, num_rounds)
+    image = _network(first, second, element.astype(np.uint32), base, num_rounds)
     # A walk leaves the excess elements after at most as many steps as there are of them.
     for _ in range(base[0] * base[1] - size):
         image = jnp.where(image < size, image, _network(first, second, image, base, num_rounds))
@@ -36,10 +40,14 @@ def _base(size: int) -> tuple[int, int]:
     return min(((a, -(-size // a)) for a in candidates), key=lambda base: (base[0] * base[1], -base[0]))
 
 
-def _network(first: Array, second: Array, element: Array, base: tuple[int, int], num_rounds: int) -> Array:
+def _network(
+    first: Array, second: Array, element: Array | NDArray[np.uint32], base: tuple[int, int], num_rounds: int
+) -> Array:
     """One pass over [0, a*b)."""
     radix = (np.uint32(base[0]), np.uint32(base[1]))
-    left, right = element // radix[1], element % radix[1]
+    # Elements known while tracing are divided there, by NumPy.
+    left: Any = element // radix[1]
+    right: Any = element % radix[1]
     for number in range(num_rounds):
         modulus = radix[number % 2]
         word = (right + first + np.uint32(number * 0x3C6EF372 & 0xFFFFFFFF)) * np.uint32(0x7FEB352D)
@@ -47,4 +55,4 @@ def _network(first: Array, second: Array, element: Array, base: tuple[int, int],
         # The high 16 bits, scaled to [0, modulus): no division in the loop.
         shifted = left + (((word >> 16) * modulus) >> 16)
         left, right = right, jnp.where(shifted >= modulus, shifted - modulus, shifted)
-    return left * radix[1] + right
+    return jnp.asarray(left * radix[1] + right)

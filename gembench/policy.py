@@ -136,7 +136,7 @@ class Policy(Protocol):
         ...
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Memory) -> Array:
-        """Scores [M], float32 or int32: the ranking, best first, is by falling score; equal scores are drawn at random."""
+        """Scores [M], float32 or int32: the ranking is by falling score, and equal scores are drawn at random."""
         ...
 
 

@@ -3,9 +3,9 @@
 Policies draw with the ordinary `jax.random` functions; only the bits behind the key differ. JAX's default generator
 takes longer on a CPU than the replay it serves: a Thompson sampling policy draws one number per model per pull.
 
-Each word is a 32-bit integer hash (xor-shifts and odd multiplications) of counter and key. It is made for simulation, not for secrets.
-The constants are those of the hashes `triple32` and `lowbias32` from C. Wellons' hash-prospector (public domain),
-found there by searching for the least avalanche bias.
+Each word is a 32-bit integer hash (xor-shifts and odd multiplications) of counter and key, made for simulation, not for
+secrets. The constants are those of `triple32` and `lowbias32` in C. Wellons' hash-prospector (public domain), which
+found them by searching for the least avalanche bias.
 """
 
 import math
@@ -41,8 +41,8 @@ def _seed(seed: Array) -> Array:
     return jnp.stack([mix(low ^ _GOLDEN), mix(mix(low) + _GOLDEN)])
 
 
-def _fold_in(key: Array, data: Array) -> Array:
-    word = data.astype(jnp.uint32)
+def _fold_in(key: Array, data: Array | int) -> Array:
+    word = jnp.asarray(data).astype(jnp.uint32)
     return jnp.stack([hash_counter(key[0], key[1], word), hash_counter(key[1], ~key[0], word)])
 
 
@@ -62,7 +62,13 @@ def _random_bits(key: Array, bit_width: int, shape: Sequence[int]) -> Array:
 
 
 _HASH_PRNG = define_prng_impl(
-    key_shape=(2,), seed=_seed, split=_split, random_bits=_random_bits, fold_in=_fold_in, name="gembench_hash", tag="gem"
+    key_shape=(2,),
+    seed=_seed,
+    split=_split,
+    random_bits=_random_bits,
+    fold_in=_fold_in,
+    name="gembench_hash",
+    tag="gem",
 )
 
 

@@ -11,6 +11,8 @@ from jax import Array, lax
 from gembench.lanes import put, take
 from gembench.permutation import permute
 
+_LOWEST = -(2**31)
+
 
 def best_model(rng_key: Array, scores: Array) -> Array:
     """The position (int32) of the highest of `scores` [M], drawn at random among equals.
@@ -34,7 +36,7 @@ def top_models(rng_key: Array, scores: Array, num_models: int) -> Array:
     # Shuffled lanes make the first of equals a random one.
     (size,) = scores.shape
     first, second = jax.random.bits(rng_key, (2,), jnp.uint32)
-    shuffled = permute(first, second, jnp.arange(size, dtype=jnp.int32), size, num_rounds=4)
+    shuffled = permute(first, second, np.arange(size, dtype=np.int32), size, num_rounds=4)
     return take(shuffled, lax.top_k(take(scores.astype(jnp.float32), shuffled), num_models)[1])
 
 
@@ -43,13 +45,12 @@ def best_first(rng_key: Array, scores: Array, num_models: int) -> Array:
 
     For a handful of models this is faster than a sort, and exact for any integers.
     """
-    lowest = -jnp.inf if scores.dtype == jnp.float32 else jnp.iinfo(jnp.int32).min
 
-    def take(remaining: Array, key: Array) -> tuple[Array, Array]:
-        best = best_model(key, remaining)
-        return put(remaining, best, lowest), best
+    def take_best(words: Array, key: Array) -> tuple[Array, Array]:
+        best = best_model(key, words)
+        return put(words, best, jnp.int32(_LOWEST)), best
 
-    return lax.scan(take, scores, jax.random.split(rng_key, num_models))[1]
+    return lax.scan(take_best, _sortable(scores), jax.random.split(rng_key, num_models))[1]
 
 
 def _sortable(scores: Array) -> Array:

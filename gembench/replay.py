@@ -1,19 +1,34 @@
-"""One stage of a plan, replayed for a batch of runs on recorded answers.
+"""The runs of a policy on recorded answers: how they start, what an ask does, and what they recommend.
 
-Shapes: R runs of the batch, M models, Q queries, S models and n queries of the stage's asks.
+Shapes: R runs of a batch, M models, Q queries, S models and n queries of a stage's asks, K recommended models.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
+from gembench.decisions import Log, append, open_log
 from gembench.lanes import take
-from gembench.ledger import Grant, Ledger, grant, settle
+from gembench.ledger import Grant, Ledger, grant, open_ledger, settle
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step
-from gembench.query_order import OrderKey, model_order_key, query_at
+from gembench.prng import make_key
+from gembench.query_order import OrderKey, model_order_key, order_key, query_at
+from gembench.ranking import best_first
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a replay depends on besides the answers, the seed and the run: all static."""
+
+    policy: Policy
+    problem: Problem
+    sampling: Sampling
+    is_logged: bool = False
 
 
 class Batch(NamedTuple):
@@ -33,37 +48,58 @@ class Batch(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """What changes along R runs: the books, the policy's memory [R, ...], and how many asks there were."""
+    """What changes along R runs.
+
+    Attributes:
+        ledger: the books of each run.
+        memory: what the policy keeps, [R, ...].
+        log: what each run asked; `None` where nobody wants to know.
+        num_asks: int32, how many asks there were.
+    """
 
     ledger: Ledger
     memory: Memory
+    log: Log | None
     num_asks: Array
 
 
-def replay_stage(policy: Policy, problem: Problem, index: int, stage: Stage, batch: Batch, state: RunState) -> RunState:
+def start_runs(setting: Setting, correct: Array, seed_words: Array, run: Array) -> tuple[Batch, RunState]:
+    """The runs with the numbers `run` [R] uint32, before their first ask.
+
+    `correct` is [M, Q] uint8, `seed_words` the low and the high word of the seed, uint32 [2].
+    """
+    seed_key = jax.random.fold_in(make_key(seed_words[0]), seed_words[1])
+    rng_keys = jax.vmap(jax.random.fold_in, (None, 0))(seed_key, run)
+    order_keys = order_key(seed_words, run)
+    batch = Batch(correct, rng_keys, order_keys, _written_order(correct, order_keys, setting.sampling))
+    policy, problem = setting.policy, setting.problem
+    log = open_log(policy.plan(problem), problem) if setting.is_logged else None
+    ledger, memory, log = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)),
+        (open_ledger(problem.num_models), policy.start(problem), log),
+    )
+    return batch, RunState(ledger, memory, log, jnp.int32(0))
+
+
+def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState) -> RunState:
     """All asks of a stage. It ends early once every run has spent its budget."""
     if stage.repeats == 1:
-        return replay_ask(policy, problem, index, stage, batch, state, jnp.int32(0))[0]
+        return replay_ask(setting, index, stage, batch, state, jnp.int32(0))
 
     def body(carry: tuple[Array, RunState]) -> tuple[Array, RunState]:
         repeat, before = carry
-        return repeat + 1, replay_ask(policy, problem, index, stage, batch, before, repeat)[0]
+        return repeat + 1, replay_ask(setting, index, stage, batch, before, repeat)
 
     def goes_on(carry: tuple[Array, RunState]) -> Array:
         repeat, before = carry
-        return (repeat < stage.repeats) & (before.ledger.spent < problem.budget).any()
+        return (repeat < stage.repeats) & (before.ledger.spent < setting.problem.budget).any()
 
     return lax.while_loop(goes_on, body, (jnp.int32(0), state))[1]
 
 
-def replay_ask(
-    policy: Policy, problem: Problem, index: int, stage: Stage, batch: Batch, state: RunState, repeat: Array
-) -> tuple[RunState, Ask]:
-    """One ask of every run: the policy chooses, the recorded answers are looked up, the books are settled.
-
-    Returns the state after it, and the ask as it was granted.
-    """
-    ledger = state.ledger
+def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState, repeat: Array) -> RunState:
+    """One ask of every run: the policy chooses, the recorded answers are looked up, the books are settled."""
+    policy, problem, ledger = setting.policy, setting.problem, state.ledger
 
     def step(pulls_left: Array) -> Step:
         return Step(problem, index, repeat, pulls_left)
@@ -81,7 +117,9 @@ def replay_ask(
     asked, granted = jax.vmap(ask)(batch.rng_keys, ledger, state.memory)
     num_correct = _count_correct(batch, asked.models, granted, stage.max_queries)
     ledger, memory = jax.vmap(learn)(asked, granted, num_correct, ledger, state.memory)
-    return RunState(ledger, memory, state.num_asks + 1), Ask(asked.models, granted.num_queries)
+    given = Ask(asked.models, granted.num_queries)
+    log = None if state.log is None else jax.vmap(append)(state.log, given)
+    return RunState(ledger, memory, log, state.num_asks + 1)
 
 
 def _count_correct(batch: Batch, models: Array, granted: Grant, max_queries: int) -> Array:
@@ -100,7 +138,19 @@ def _count_correct(batch: Batch, models: Array, granted: Grant, max_queries: int
     return jnp.where(offset < granted.num_queries[:, :, None], answer, 0).sum(axis=2, dtype=jnp.int32)
 
 
-def written_order(correct: Array, order_keys: OrderKey, sampling: Sampling) -> Array | None:
+def recommend(setting: Setting, batch: Batch, state: RunState, num_recommended: int) -> Array:
+    """The first models of each run's ranking, best first, [R, K] int32."""
+
+    def rank(rng_key: Array, books: Ledger, memory: Memory) -> Array:
+        # No ask has this number.
+        score_key, tie_key = jax.random.split(jax.random.fold_in(rng_key, np.uint32(0xFFFFFFFF)))
+        scores = setting.policy.recommend(score_key, setting.problem, books.tally, memory)
+        return best_first(tie_key, scores, num_recommended)
+
+    return jax.vmap(rank)(batch.rng_keys, state.ledger, state.memory)
+
+
+def _written_order(correct: Array, order_keys: OrderKey, sampling: Sampling) -> Array | None:
     """The shared order of each run written out, [R, Q] int32; `None` under independent sampling."""
     if sampling == "independent":
         return None
@@ -117,4 +167,5 @@ def _materialize(correct: Array, compute: Callable[[], Array]) -> Array:
     at a time, and again for each lookup. Nothing is fused across a branch, and XLA cannot know that answers are 0 or 1.
     """
     shape = jax.eval_shape(compute)
-    return lax.cond(correct[0, 0] <= 1, compute, lambda: jnp.zeros(shape.shape, shape.dtype))
+    result: Array = lax.cond(correct[0, 0] <= 1, compute, lambda: jnp.zeros(shape.shape, shape.dtype))
+    return result

@@ -3,8 +3,8 @@
 All survivors meet the same unseen queries, so that the luck of the draw is common to them and cancels in comparisons.
 The first elimination keeps a fixed 100 models; from there the pool halves each round. The running tally decides.
 
-Source: Kahana, Horwitz and Hoshen, "Discovering Hidden Gems in Model Repositories", arXiv 2601.22157, section 4. How the
-budget is split over the rounds is not published; `first_share` is ours.
+Source: Kahana, Horwitz and Hoshen, "Discovering Hidden Gems in Model Repositories", arXiv 2601.22157, section 4. How
+the budget is split over the rounds is not published; `first_share` is ours.
 """
 
 from dataclasses import dataclass

@@ -52,7 +52,7 @@ def make_policy(spec: str) -> Policy:
 
 
 def policy_spec(policy: Policy) -> str:
-    """The canonical text of a policy, from which `make_policy` makes an equal one: only settings that differ from the default."""
+    """The shortest text from which `make_policy` makes an equal policy: only settings that differ from the default."""
     (name,) = (name for name, policy_class in CATALOG.items() if type(policy) is policy_class)
     changed = [
         f"{field.name}={getattr(policy, field.name)}"
@@ -74,7 +74,7 @@ def _parse_settings(name: str, settings: str) -> dict[str, Any]:
         if key not in fields or not equals:
             takes = ", ".join(f"{field.name}={field.default}" for field in fields.values()) or "none"
             raise PolicySettingError(f"policy {name} has no setting '{setting.strip()}'; it takes: {takes}.")
-        kind = type(fields[key].default)
+        kind: type[Any] = type(fields[key].default)
         try:
             values[key] = kind(text)
         except ValueError as error:

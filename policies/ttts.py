@@ -1,8 +1,8 @@
 """Top-two Thompson sampling: half of the pulls go to the likely best model, the others to its strongest challenger.
 
 The leader is the model whose posterior sample is highest. With probability `leader_probability` it is asked; otherwise
-the posterior is sampled anew until another model comes out highest, and that one is asked. The highest posterior mean is
-recommended.
+the posterior is sampled anew until another model comes out highest, and that one is asked. The highest posterior mean
+is recommended.
 
 Source: Russo, "Simple Bayesian Algorithms for Best Arm Identification", COLT 2016, section 3.3 (beta there).
 """
@@ -17,7 +17,7 @@ from jax import Array
 from gembench.errors import PolicySettingError
 from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
-from gembench.posterior import Posterior, posterior_mean, prior, sample, update
+from gembench.posterior import posterior_mean, prior, sample, update
 from gembench.ranking import best_model
 
 _MAX_SAMPLES_PER_PULL = 1000
@@ -25,9 +25,9 @@ _MAX_REPEATS = 2**31 - 1
 
 
 class Duel(NamedTuple):
-    """The beliefs, and the leader (int32) for whom a challenger is being sought; -1 for none."""
+    """The belief (see `posterior`), and the leader (int32) for whom a challenger is being sought; -1 for none."""
 
-    belief: Posterior
+    belief: Array
     leader: Array
 
 
@@ -51,7 +51,9 @@ class TTTS:
 
     def __post_init__(self) -> None:
         if not 0 <= self.leader_probability < 1:
-            raise PolicySettingError(f"leader_probability must be at least 0 and under 1, got {self.leader_probability}.")
+            raise PolicySettingError(
+                f"leader_probability must be at least 0 and under 1, got {self.leader_probability}."
+            )
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One sample at a time, ended by the budget; the bound on samples stops a race that one model has won."""
@@ -75,7 +77,9 @@ class TTTS:
         """The posterior of the model that answered; without an answer, the search for a challenger goes on."""
         del num_correct
         models = asked.models
-        belief = update(memory.belief, models, take(tally.pulls, models), take(tally.correct, models), step.problem.num_queries)
+        belief = update(
+            memory.belief, models, take(tally.pulls, models), take(tally.correct, models), step.problem.num_queries
+        )
         sought = jnp.where(memory.leader < 0, models[0], memory.leader)
         return Duel(belief, jnp.where(asked.num_queries[0] > 0, jnp.int32(-1), sought))
 

@@ -1,7 +1,8 @@
 r"""UCB-StdDev: UCB with the model's own empirical standard deviation in the width.
 
-Each pull goes to the model with the highest $\hat\mu_m + \hat\sigma_m \sqrt{c \ln t / n_m}$ after $t$ pulls; the highest
-mean is recommended. A model that is nearly always right, or nearly always wrong, needs fewer queries to be known.
+Each pull goes to the model with the highest $\hat\mu_m + \hat\sigma_m \sqrt{c \ln t / n_m}$ after $t$ pulls; the
+highest mean is recommended. A model that is nearly always right, or nearly always wrong, needs fewer queries to be
+known.
 
 Source: the baseline of that name in arXiv 2601.22157, which gives no formula; the form follows UCB1-NORMAL and
 UCB1-TUNED of Auer, Cesa-Bianchi and Fischer, Machine Learning 47, 2002, section 4.

@@ -83,7 +83,11 @@ class OutputFile(click.ParamType[Path]):
 def json_option(command: Command) -> Command:
     """`--json FILE|-`: the result as JSON; `-` puts it on stdout in place of the table."""
     return click.option(
-        "--json", "json_path", type=OutputFile(), metavar="FILE|-", help=f"Write JSON; {STDOUT} puts it on stdout."
+        "--json",
+        "json_path",
+        type=OutputFile(),
+        metavar="FILE|-",
+        help=f"Write the result as JSON; {STDOUT} puts it on stdout.",
     )(command)
 
 

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Budget: N pulls for each model on average.",
 )
-@click.option("--runs", type=click.IntRange(min=1), default=100, show_default=True, help="Randomized runs of each.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=100, show_default=True, help="Randomized runs of each policy."
+)
 @click.option(
     "--sampling",
     type=click.Choice(["auto", "shared", "independent"]),

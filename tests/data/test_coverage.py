@@ -92,10 +92,23 @@ def test_seconds_that_are_unknown_for_a_kept_model_are_not_made_up():
     assert part.load_seconds is None
 
 
+def test_models_without_timed_cells_take_the_seconds_a_query_that_the_tensor_states():
+    seconds = np.array([[1, 3, 50, 50], [1] * 4, [np.nan] * 4, [5, 6, 50, 50]], np.float32)
+    stated = np.array([7, 8, 0.25, np.nan], np.float32)
+    part = complete_part(tensor_of(GAPPED, seconds=seconds, query_seconds=stated))
+    assert part.models == ("m0", "m2", "m3")
+    assert part.query_seconds.tolist() == [2.0, 0.25, 5.5]
+    assert complete_part(tensor_of(GAPPED, query_seconds=stated)).query_seconds is None
+    part = complete_part(tensor_of(GAPPED, query_seconds=np.array([7, 8, 0.25, 9], np.float32)))
+    assert part.query_seconds.tolist() == [7.0, 0.25, 9.0]
+
+
 @pytest.mark.parametrize("wrong", [-1.0, np.inf])
 def test_seconds_that_cannot_be_are_refused_with_their_model(wrong):
     with pytest.raises(SchemaError, match=r"'load_seconds' is .* for model 'm2'"):
         complete_part(tensor_of(GAPPED, load_seconds=np.array([7.0, 1.0, wrong, 9.0])))
+    with pytest.raises(SchemaError, match=r"'query_seconds' is .* for model 'm2'"):
+        complete_part(tensor_of(GAPPED, query_seconds=np.array([7, 1, wrong, 9], np.float32)))
     seconds = np.ones((4, 4))
     seconds[3, 0] = wrong
     with pytest.raises(SchemaError, match=r"'seconds' is .* for model 'm3'"):

@@ -1,0 +1,172 @@
+"""The replay of a chunk of runs as a compiled program, shared out over the devices.
+
+Tracing a policy in Python takes longer than replaying it, so where JAX keeps compiled programs between processes
+(`jax_compilation_cache_dir`), the traced program is kept beside them, as portable StableHLO. Only policies of this
+package are kept: what they compute is known from the package's sources, which are part of the key.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from functools import cache, lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.export import Exported, deserialize, export
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.stages import Compiled
+from numpy.typing import NDArray
+
+from gembench.decisions import Log
+from gembench.replay import Setting, recommend, replay_stage, start_runs
+
+_PACKAGE = Path(__file__).parent
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class Outcome(NamedTuple):
+    """The end of R runs, on the host, all int32.
+
+    Attributes:
+        recommended: [R, K].
+        pulls: [R, M].
+        loads: [R, M].
+        faults: [R].
+        log_entries: [R, L, 2]; L is 0 where the setting asks for no log.
+        log_length: [R].
+    """
+
+    recommended: NDArray[np.int32]
+    pulls: NDArray[np.int32]
+    loads: NDArray[np.int32]
+    faults: NDArray[np.int32]
+    log_entries: NDArray[np.int32]
+    log_length: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a compiled replay depends on: the setting, K, and R, a multiple of the number of devices."""
+
+    setting: Setting
+    num_recommended: int
+    num_runs: int
+
+
+@lru_cache(maxsize=256)
+def compile_program(program: Program) -> Compiled:
+    """The program as an executable: it takes the arguments of `run_program` and gives the fields of `Outcome`.
+
+    Traced once per program and process, and not at all where it was kept.
+    """
+    exported = _load_or_trace(program)
+    return jax.jit(exported.call, in_shardings=_shardings()).lower(*_arguments(program)).compile()
+
+
+def run_program(
+    compiled: Compiled, correct: NDArray[np.uint8], seed_words: NDArray[np.uint32], run: NDArray[np.uint32]
+) -> Outcome:
+    """Run a compiled program on these arguments."""
+    placed = jax.device_put((correct, seed_words, run), _shardings())
+    return Outcome(*(np.asarray(array) for array in compiled(*placed)))
+
+
+def needed_bytes(compiled: Compiled) -> int:
+    """The bytes of all devices that an executable needs beside its arguments, by XLA's own account."""
+    analysis = compiled.memory_analysis()
+    per_device = 0 if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
+    return jax.device_count() * int(per_device)
+
+
+def _shardings() -> tuple[NamedSharding, ...]:
+    mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
+    everywhere, by_run = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("runs"))
+    return everywhere, everywhere, by_run
+
+
+def _arguments(program: Program) -> tuple[jax.ShapeDtypeStruct, ...]:
+    problem = program.setting.problem
+    return (
+        jax.ShapeDtypeStruct((problem.num_models, problem.num_queries), jnp.uint8),
+        jax.ShapeDtypeStruct((2,), jnp.uint32),
+        jax.ShapeDtypeStruct((program.num_runs,), jnp.uint32),
+    )
+
+
+def _load_or_trace(program: Program) -> Exported:
+    path = _kept_at(program)
+    if path is not None and (kept := _read(path)) is not None:
+        return kept
+    shardings = _shardings()
+    sharded = jax.shard_map(
+        partial(_replay, program),
+        mesh=shardings[0].mesh,
+        in_specs=tuple(sharding.spec for sharding in shardings),
+        out_specs=shardings[-1].spec,
+        check_vma=False,
+    )
+    exported = export(jax.jit(sharded, in_shardings=shardings))(*_arguments(program))
+    if path is not None:
+        _write(path, exported)
+    return exported
+
+
+def _replay(program: Program, correct: Array, seed_words: Array, run: Array) -> tuple[Array, ...]:
+    """One device's share of the runs: the fields of `Outcome`."""
+    setting = program.setting
+    batch, state = start_runs(setting, correct, seed_words, run)
+    for index, stage in enumerate(setting.policy.plan(setting.problem)):
+        state = replay_stage(setting, index, stage, batch, state)
+    books = state.ledger
+    best = recommend(setting, batch, state, program.num_recommended)
+    log = state.log
+    if log is None:
+        log = Log(entries=jnp.zeros((run.size, 0, 2), jnp.int32), length=jnp.zeros(run.size, jnp.int32))
+    return best, books.by_model[:, :, 0], books.by_model[:, :, 2], books.faults, *log
+
+
+def _kept_at(program: Program) -> Path | None:
+    folder = jax.config.values["jax_compilation_cache_dir"]
+    is_ours = type(program.setting.policy).__module__.startswith("gembench.")
+    if not folder or "://" in folder or not is_ours:
+        return None
+    platform = jax.devices()[0].platform, jax.device_count(), jax.__version__, jax.config.values["jax_enable_x64"]
+    key = hashlib.sha256(repr((program, platform, _source_digest())).encode()).hexdigest()
+    return Path(folder) / f"gembench-{key}.stablehlo"
+
+
+@cache
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    for part in ("", "policies"):
+        for path in sorted((_PACKAGE / part).glob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> Exported | None:
+    """The kept program; `None` if there is none, or a damaged one."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    digest, serialized = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if hashlib.sha256(serialized).digest() != digest:
+        return None
+    return deserialize(bytearray(serialized))
+
+
+def _write(path: Path, exported: Exported) -> None:
+    """Keep the program, whole or not at all. A folder that cannot be written costs time, nothing else."""
+    serialized = bytes(exported.serialize())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(hashlib.sha256(serialized).digest() + serialized)
+        Path(file.name).replace(path)
+    except OSError:
+        return
