@@ -28,13 +28,13 @@ class Optimism:
     """Base of the UCB policies: a subclass gives the width.
 
     Attributes:
-        exploration: c, the factor on ln t.
+        exploration: c, the factor on ln t; its default is the subclass's.
 
     Raises:
         PolicySettingError: `exploration` is not positive.
     """
 
-    exploration: float = 2.0
+    exploration: float
 
     def __post_init__(self) -> None:
         if not self.exploration > 0:

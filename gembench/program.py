@@ -76,10 +76,20 @@ def run_program(
 
 
 def needed_bytes(compiled: Compiled) -> int:
-    """The bytes of all devices that an executable needs beside its arguments, by XLA's own account."""
+    """The bytes that an executable needs on all devices, by XLA's own account."""
     analysis = compiled.memory_analysis()
-    per_device = 0 if analysis is None else analysis.temp_size_in_bytes + analysis.output_size_in_bytes
-    return jax.device_count() * int(per_device)
+    if analysis is None:
+        return 0
+    sizes = analysis.argument_size_in_bytes, analysis.temp_size_in_bytes, analysis.output_size_in_bytes
+    return jax.device_count() * int(sum(sizes))
+
+
+def estimated_bytes(program: Program) -> int:
+    """What `needed_bytes` will come to, before anything is compiled: the arrays that a run cannot do without."""
+    problem, plan = program.setting.problem, program.setting.policy.plan(program.setting.problem)
+    widest_ask = max(stage.num_models * stage.max_queries for stage in plan)
+    per_run = 4 * (2 * widest_ask + 12 * problem.num_models + 2 * problem.num_queries)
+    return program.num_runs * per_run + jax.device_count() * problem.num_models * problem.num_queries
 
 
 def _shardings() -> tuple[NamedSharding, ...]:

@@ -4,6 +4,7 @@ Run r is a pure function of (policy, race, budget, sampling, seed, r): the resul
 however many devices share the work, and run r of every policy meets the same query order (common random numbers).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,7 +18,7 @@ from jax.stages import Compiled
 from gembench.decisions import digest
 from gembench.ledger import raise_on_faults
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step, Tally, TallyOnly
-from gembench.program import Outcome, Program, compile_program, needed_bytes, run_program
+from gembench.program import Outcome, Program, compile_program, estimated_bytes, needed_bytes, run_program
 from gembench.race import Race
 from gembench.replay import Setting
 from gembench.runs import Runs
@@ -86,15 +87,21 @@ def simulate(
 
 def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: int | None) -> tuple[Program, Compiled]:
     """The program for the largest chunk of runs that is wanted and fits the memory."""
+    limit = math.inf if memory_bytes is None else memory_bytes
     num_devices = jax.device_count()
-    wanted = min(num_runs, _MAX_CHUNK)
+
+    def resize(wanted: float) -> Program:
+        return Program(setting, num_recommended, max(1, math.ceil(wanted / num_devices)) * num_devices)
+
+    program = resize(min(num_runs, _MAX_CHUNK))
+    program = resize(min(program.num_runs, program.num_runs * limit / estimated_bytes(program)))
+    # The estimate spares most programs a second compilation; XLA's account is what counts.
     while True:
-        program = Program(setting, num_recommended, -(-wanted // num_devices) * num_devices)
         compiled = compile_program(program)
         used = needed_bytes(compiled)
-        if memory_bytes is None or used <= memory_bytes or program.num_runs == num_devices:
+        if used <= limit or program.num_runs == num_devices:
             return program, compiled
-        wanted = max(1, min(program.num_runs - num_devices, program.num_runs * memory_bytes // used))
+        program = resize(min(program.num_runs - num_devices, program.num_runs * limit / used - num_devices))
 
 
 @dataclass(frozen=True)

@@ -24,13 +24,14 @@ class UCBE:
     Only the model that has just answered changes its score, so the scores are kept, in blocks.
 
     Attributes:
-        exploration: a of the source, which suggests 25 (B - M) / (36 H_1) for a known hardness H_1.
+        exploration: a of the source, which suggests 25 (B - M) / (36 H_1) for a hardness H_1 that no search knows
+            beforehand. The default makes the width two standard errors of the least certain mean.
 
     Raises:
         PolicySettingError: `exploration` is not positive.
     """
 
-    exploration: float = 2.0
+    exploration: float = 1.0
 
     sampling: ClassVar[Sampling] = "independent"
 

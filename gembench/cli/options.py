@@ -1,7 +1,6 @@
 """Option types and options that several commands share."""
 
 import math
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -100,10 +99,3 @@ def min_coverage_option(command: Command) -> Command:
         show_default=True,
         help="Leave out models and queries with a smaller share of answered cells.",
     )(command)
-
-
-def default_memory_bytes() -> int | None:
-    """A quarter of this machine's memory, where the system says how much that is."""
-    if not hasattr(os, "sysconf"):
-        return None
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4

@@ -14,7 +14,6 @@ from gembench.cli.options import (
     OutputFile,
     QueriesPerModel,
     TopK,
-    default_memory_bytes,
     json_option,
     min_coverage_option,
 )
@@ -54,7 +53,7 @@ if TYPE_CHECKING:
     "--top-k", type=TopK(), multiple=True, default=("1,3,5",), show_default=True, help="Ks of the top-k recall."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of all runs.")
-@click.option("--memory", type=MemorySize(), help="Memory for runs in flight. [default: a quarter of the machine's]")
+@click.option("--memory", type=MemorySize(), help="Memory the command may take. [default: a quarter of the machine's]")
 @min_coverage_option
 @json_option
 @click.option("--plot", "plot_path", type=OutputFile(".html", ".png"), metavar="F.html|F.png", help="Draw the results.")
@@ -79,7 +78,7 @@ def simulate(
 
     With no TENSOR, all embedded ones.
 
-    Example: gembench simulate qwen2.5-3b -p ucb_e:exploration=1 -p uniform
+    Example: gembench simulate qwen2.5-3b -p ucb_e:exploration=4 -p uniform
     """
     for path in filter(None, (json_path, plot_path, runs_out)):
         check_output(path)
@@ -91,6 +90,7 @@ def simulate(
     from gembench.data.embedded import EMBEDDED
     from gembench.experiment import Settings, compare_results, make_policies, plan_contests
     from gembench.load_race import load_races
+    from gembench.memory import memory_for_runs
     from gembench.result import make_report, to_json
 
     policies = make_policies(policy)
@@ -102,7 +102,7 @@ def simulate(
         num_runs=runs,
         seed=seed,
         top_k=tuple(dict.fromkeys(itertools.chain(*top_k))),
-        memory_bytes=memory or default_memory_bytes(),
+        memory_bytes=memory_for_runs(memory),
         with_digests=runs_out is not None,
     )
     json_only = json_path is not None and str(json_path) == STDOUT

@@ -47,7 +47,7 @@ def test_ucb_returns_to_the_losing_model_when_its_bound_is_the_higher_one():
     """Good at n pulls: 1 + sqrt(2 ln t / n). Bad at one pull: sqrt(2 ln t). With t = n + 1 the first t at which
     the bad one is ahead is 6: 1 + sqrt(3.584 / 5) = 1.847 < 1.893; at t = 5, 1 + sqrt(3.219 / 4) = 1.897 > 1.794.
     """
-    table, ranking = play(ucb, [ALWAYS, NEVER], 8)
+    table, ranking = play(ucb, [ALWAYS, NEVER], 8, exploration=2.0)
     assert sorted(table.history[:2]) == [0, 1]
     assert table.history[2:] == [0, 0, 0, 0, 1, 0]
     assert ranking == [0, 1]
@@ -62,7 +62,7 @@ def test_ucb_explores_more_when_told_to():
 
 def test_ucb_e_returns_to_the_losing_model_after_twelve_right_answers():
     """1 + sqrt(2 / n) < sqrt(2) from n = 2 / (sqrt(2) - 1)^2 = 11.66 on."""
-    table, ranking = play(ucb_e, [NEVER, ALWAYS], 15)
+    table, ranking = play(ucb_e, [NEVER, ALWAYS], 15, exploration=2.0)
     assert table.history[2:] == [1] * 11 + [0, 1]
     assert ranking == [1, 0]
 
@@ -71,7 +71,7 @@ def test_ucb_stddev_returns_to_the_losing_model_at_the_eighteenth_pull():
     """Good at n: p(1 - p) = (n + 1) / (n + 2)^2; bad at 1: 2/9. Bound of the bad one at t = 18: sqrt(4/9 ln 18) =
     1.1334; of the good one at n = 17: 1 + sqrt(2 * 18/361 * ln 18 / 17) = 1.1302. At t = 17: 1.1222 < 1.1363.
     """
-    table, ranking = play(ucb_stddev, [ALWAYS, NEVER], 20)
+    table, ranking = play(ucb_stddev, [ALWAYS, NEVER], 20, exploration=2.0)
     assert table.history[2:18] == [0] * 16
     assert table.history[18:] == [1, 0]
     assert ranking == [0, 1]

@@ -9,7 +9,7 @@ from references.replay import Replay
 from references.ties import best_of, scores
 
 
-def run(table: Replay, budget: int, rng: np.random.Generator, *, exploration: float = 2.0) -> NDArray[np.float64]:
+def run(table: Replay, budget: int, rng: np.random.Generator, *, exploration: float = 0.25) -> NDArray[np.float64]:
     """Every model once, then always the highest mean + sqrt(exploration ln t / n), t the pulls made so far."""
     for model in range(table.num_models):
         table.answer(model)

@@ -1,0 +1,122 @@
+"""Picking the best: right against a sort, fair among equals.
+
+Every statistical test rejects below p = 1e-6.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from uniformity import assert_equally_often
+
+from gembench.prng import make_key
+from gembench.ranking import best_first, best_model, top_models
+
+NUM_DRAWS = 100_000
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def draw(rule, rng_keys, scores, num_models):
+    """[N, num_models] what a rule picks under each of N keys."""
+    if rule is best_model:
+        return jax.vmap(lambda key: best_model(key, scores)[None])(rng_keys)
+    return jax.vmap(lambda key: rule(key, scores, num_models))(rng_keys)
+
+
+def picks(rule, scores, num_models=1, num_draws=NUM_DRAWS, dtype=jnp.float32):
+    keys = jax.random.split(make_key(0), num_draws)
+    return np.asarray(draw(rule, keys, jnp.asarray(scores, dtype), num_models))
+
+
+RULES = [best_model, top_models, best_first]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [1, 2, 33])
+def test_distinct_scores_are_ranked_as_a_sort_ranks_them(rule, size):
+    rng = np.random.default_rng(size)
+    num_models = 1 if rule is best_model else min(size, 7)
+    for _ in range(20):
+        scores = rng.normal(size=size).astype(np.float32) * 10.0 ** rng.integers(-30, 30, size).astype(np.float32)
+        picked = picks(rule, scores, num_models, num_draws=3)
+        np.testing.assert_array_equal(picked, np.tile(np.argsort(-scores)[:num_models], (3, 1)))
+
+
+@pytest.mark.parametrize("rule", [best_model, best_first])
+def test_integers_beyond_the_precision_of_float32_are_told_apart(rule):
+    scores = np.array([2**31 - 2, 2**24, 2**31 - 1, 2**24 + 1, -(2**31) + 1, 0], np.int32)
+    num_models = 1 if rule is best_model else 6
+    picked = picks(rule, scores, num_models, num_draws=50, dtype=jnp.int32)
+    np.testing.assert_array_equal(picked, np.tile([2, 0, 3, 1, 5, 4][:num_models], (50, 1)))
+
+
+def test_integers_below_2_to_the_24_are_told_apart_by_top_models():
+    scores = np.array([2**24 - 1, 2**24 - 2, 5, 4, -1, -2], np.int32)
+    np.testing.assert_array_equal(
+        picks(top_models, scores, 6, num_draws=50, dtype=jnp.int32), np.tile(np.arange(6), (50, 1))
+    )
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_infinities_and_negative_scores_stand_where_they_belong(rule):
+    num_models = 1 if rule is best_model else 5
+    scores = [-3.0, -np.inf, -0.5, np.inf, 1e-38]
+    np.testing.assert_array_equal(
+        picks(rule, scores, num_models, num_draws=50), np.tile([3, 4, 2, 0, 1][:num_models], (50, 1))
+    )
+
+
+@pytest.mark.parametrize("rule", [top_models, best_first])
+@pytest.mark.parametrize(
+    ("dtype", "lowest"), [(jnp.float32, -np.inf), (jnp.int32, -(2**31) + 1)], ids=["float32", "int32"]
+)
+def test_no_model_is_picked_twice_even_where_all_that_is_left_has_the_lowest_score_there_is(rule, dtype, lowest):
+    picked = picks(rule, np.array([lowest, 5, lowest, lowest]), 4, num_draws=200, dtype=dtype)
+    np.testing.assert_array_equal(np.sort(picked), np.tile(np.arange(4), (200, 1)))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_zero_and_negative_zero_are_equals(rule):
+    first = picks(rule, [-0.0, 0.0])[:, 0]
+    assert_equally_often(np.bincount(first, minlength=2))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [2, 5, 33])
+def test_among_equals_everyone_is_first_equally_often(rule, size):
+    assert_equally_often(np.bincount(picks(rule, np.zeros(size))[:, 0], minlength=size))
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("size", [3, 5, 7, 20])
+def test_two_equals_among_others_win_equally_often_wherever_they_stand(rule, size):
+    """Of two neighbours a cyclic shift favours the first."""
+    for one in range(2):
+        scores = np.zeros(size)
+        scores[[one, one + 1]] = 1
+        first = picks(rule, scores)[:, 0]
+        assert_equally_often(np.bincount(first, minlength=size)[[one, one + 1]])
+
+
+@pytest.mark.parametrize("rule", [top_models, best_first])
+@pytest.mark.parametrize("size", [4, 7])
+def test_of_equals_every_pair_is_picked_equally_often_in_either_order(rule, size):
+    picked = picks(rule, np.zeros(size), 2)
+    counts = np.bincount(picked[:, 0] * size + picked[:, 1], minlength=size * size).reshape(size, size)
+    assert (np.diag(counts) == 0).all()
+    assert_equally_often(counts[~np.eye(size, dtype=bool)])
+
+
+@pytest.mark.parametrize("rule", [top_models, best_first])
+def test_the_last_place_is_drawn_fairly_among_those_who_tie_for_it(rule):
+    picked = picks(rule, [1, 3, 1, 2, 1, 1, 0], 3)
+    np.testing.assert_array_equal(picked[:, :2], np.tile([1, 3], (NUM_DRAWS, 1)))
+    assert_equally_often(np.bincount(picked[:, 2], minlength=7)[[0, 2, 4, 5]])
+
+
+def test_of_12000_equals_the_first_and_the_last_win_equally_often():
+    """The mean position of the winner: 5 standard errors, one in two million."""
+    position = picks(best_model, np.zeros(12_000), num_draws=20_000)[:, 0] / 11_999
+    assert abs(position.mean() - 0.5) < 5 * np.sqrt(1 / 12 / position.size)
