@@ -114,8 +114,8 @@ def summarize(comparison: Comparison) -> str:
     beaten, level = comparison.beaten_by(leader), comparison.level_with(leader)
     if not beaten:
         return f"{leader} has the lowest mean rank, but no policy can be told from it."
-    line = f"{leader} beats "
-    line += "every other policy" if not level else f"{len(beaten)} of {len(comparison.policies) - 1}"
+    everyone = beaten[0] if len(beaten) == 1 else "every other policy"
+    line = f"{leader} beats {everyone if not level else f'{len(beaten)} of {len(comparison.policies) - 1}'}"
     line += f" for certain, but not {_listed(level)}." if level else " for certain."
     alike = _level_neighbours(comparison)
     if alike:

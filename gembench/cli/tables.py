@@ -65,7 +65,8 @@ def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
     ]
     if lines:
         lines.insert(0, Text())
-        lines.append(Text("(mean ranks; 95% for all pairs of a line at once)", style="dim"))
+        if any(difference.difference_ci for comparison in comparisons for difference in comparison.differences):
+            lines.append(Text("(mean ranks; 95% for all pairs of a line at once)", style="dim"))
     return Group(*lines)
 
 
