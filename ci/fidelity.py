@@ -101,7 +101,7 @@ def ranks(policy, race, num_each, num_runs, seed):
 def summary(ratios, correlations):
     """The two figures of merit: how far the cells are off, and whether the policies come in the same order."""
     sizes = np.abs([value for ratio in ratios.values() for value in ratio.values()])
-    yield f"- Median of abs(log2 of the ratio) over {len(sizes)} cells: **{np.median(sizes):.2f}**; "
+    yield f"- Median of abs(log2 of the ratio) over {len(sizes)} cells: **{np.median(sizes):.3f}**;"
     yield f"  {(sizes <= 0.5).sum()} cells lie within 0.5, a factor of 1.41."
     by_group = ", ".join(f"{tree} at {num_each}: {both[0]:.2f}" for (tree, num_each), both in correlations.items())
     average, without_rejects = np.mean(list(correlations.values()), axis=0)
@@ -118,7 +118,11 @@ def likeness_table(num_runs, seed):
         nested = Race(right.astype(np.uint8), race.load_seconds, race.query_seconds)
         cells = [ranks(POLICIES[-1], each, num_each, num_runs, seed) for each in (race, nested)]
         rows.append(
-            (f"{tree}, {num_each}", *(f"{cell.mean():.1f} {interval(cell)}" for cell in cells), f"{published[-1]:.1f}")
+            (
+                f"{tree}, {num_each}",
+                *(f"{cell.mean():.1f} ({interval(cell)})" for cell in cells),
+                f"{published[-1]:.1f}",
+            )
         )
     return table(("tree, queries per model", "embedded tree", "nested answers", "paper"), rows)
 

@@ -46,8 +46,8 @@ def draw_best(rng_key: Array, table: BlockMaximum) -> Array:
     """The model (int32) with the highest score, drawn at random among equals: a block by its share, then one in it."""
     block_key, clock_key, model_key = jax.random.split(rng_key, 3)
     # Exponential clocks with rates num_best: the first to ring is a block in proportion to its number of best models.
-    clock = jnp.log(jax.random.uniform(clock_key, table.best.shape)) / table.num_best
-    block = best_model(block_key, jnp.where(table.best == table.best.max(), clock, -jnp.inf))
+    clock = jax.random.exponential(clock_key, table.best.shape) / table.num_best
+    block = best_model(block_key, jnp.where(table.best == table.best.max(), -clock, -jnp.inf))
     return block * table.scores.shape[1] + best_model(model_key, take(table.scores, block))
 
 

@@ -61,8 +61,9 @@ class Elimination:
         if step.stage > 0:
             survivors = survivors[: rounds[step.stage - 1].num_models]
         if this.num_models < survivors.size:
+            max_points = sum(num_queries for _, num_queries in rounds[: step.stage])
             points = take(memory.standing, survivors) - (step.problem.num_queries + 1) * step.stage
-            survivors = take(survivors, top_models(rng_key, points, this.num_models))
+            survivors = take(survivors, top_models(rng_key, points, this.num_models, max_points))
         return Ask(survivors, jnp.full(this.num_models, this.num_queries, jnp.int32))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Field) -> Field:

@@ -1,5 +1,6 @@
 """What the UCB policies share: each pull goes to the highest mean plus width, and all widths grow with time."""
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -31,14 +32,14 @@ class Optimism:
         exploration: c, the factor on ln t; its default is the subclass's.
 
     Raises:
-        PolicySettingError: `exploration` is not positive.
+        PolicySettingError: `exploration` is not positive and finite.
     """
 
     exploration: float
 
     def __post_init__(self) -> None:
-        if not self.exploration > 0:
-            raise PolicySettingError(f"exploration must be positive, got {self.exploration}.")
+        if not 0 < self.exploration < math.inf:
+            raise PolicySettingError(f"exploration must be positive and finite, got {self.exploration}.")
 
     @abstractmethod
     def width(self, pulls: Array, mean: Array) -> Array:

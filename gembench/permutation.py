@@ -15,20 +15,17 @@ from jax import Array
 from numpy.typing import NDArray
 
 
-def permute(
-    first: Array, second: Array, element: Array | NDArray[np.int32], size: int, *, num_rounds: int = 6
-) -> Array:
+def permute(first: Array, second: Array, element: Array | NDArray[np.int32], size: int) -> Array:
     """Where each `element` (int32 in [0, size)) goes under the key words `first` and `second` (uint32).
 
     The three broadcast against each other; the result is int32. Exactly a permutation under every key. For an element
-    beyond the size the result is some valid one. Six rounds leave no bias that tests find; four shuffle well enough to
-    break ties.
+    beyond the size the result is some valid one.
     """
     base = _base(size)
-    image = _network(first, second, element.astype(np.uint32), base, num_rounds)
+    image = _network(first, second, element.astype(np.uint32), base, _num_rounds(size))
     # A walk leaves the excess elements after at most as many steps as there are of them.
     for _ in range(base[0] * base[1] - size):
-        image = jnp.where(image < size, image, _network(first, second, image, base, num_rounds))
+        image = jnp.where(image < size, image, _network(first, second, image, base, _num_rounds(size)))
     return jnp.minimum(image, np.uint32(size - 1)).astype(jnp.int32)
 
 
@@ -36,8 +33,13 @@ def permute(
 def _base(size: int) -> tuple[int, int]:
     """(a, b) with a*b >= size and neither far from its root: the least excess first, since each costs one more walk."""
     root = math.isqrt(size - 1) + 1
-    candidates = range(max(1, root // 2), root + 1)
+    candidates = range(min(root, max(2, root // 2)), root + 1)
     return min(((a, -(-size // a)) for a in candidates), key=lambda base: (base[0] * base[1], -base[0]))
+
+
+def _num_rounds(size: int) -> int:
+    """Enough that no bias shows in a million keys: digits of small numbers mix slowly."""
+    return 6 if size >= 1024 else 16 if size >= 64 else 40
 
 
 def _network(

@@ -23,14 +23,14 @@ class OrderKey(NamedTuple):
 
 def order_key(seed: Array, run: Array) -> OrderKey:
     """The key of the shared query order of a run: `seed` uint32 [2] (low and high word), `run` uint32 [...]."""
-    word = hash_counter(mix(seed[0]), mix(seed[1] + np.uint32(0x51ED270B)), run)
-    return OrderKey(word, mix(word + np.uint32(0x2545F491)))
+    low, high = mix(seed[0]), mix(seed[1] + np.uint32(0x51ED270B))
+    return OrderKey(hash_counter(low, high, run), hash_counter(high, ~low, run))
 
 
 def model_order_key(key: OrderKey, model: Array) -> OrderKey:
     """The key of one model's own order in a run, for independent sampling."""
-    word = hash_counter(key.first, key.second, model.astype(jnp.uint32))
-    return OrderKey(word, mix(word + np.uint32(0x2545F491)))
+    number = model.astype(jnp.uint32)
+    return OrderKey(hash_counter(key.first, key.second, number), hash_counter(key.second, ~key.first, number))
 
 
 def query_at(key: OrderKey, position: Array, num_queries: int) -> Array:

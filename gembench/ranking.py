@@ -9,54 +9,63 @@ import numpy as np
 from jax import Array, lax
 
 from gembench.lanes import put, take
-from gembench.permutation import permute
 
-_LOWEST = -(2**31)
+_LOWEST = np.int32(-(2**31))
+_FLOAT_BITS = 24
+_ENOUGH_TICKET_BITS = 16
 
 
 def best_model(rng_key: Array, scores: Array) -> Array:
-    """The position (int32) of the highest of `scores` [M], drawn at random among equals.
+    """The position (int32) of the highest of `scores` [M], float32 or int32, drawn at random among equals.
 
     Two maxima of integers, which vectorize over models; an argmax, and a maximum of floats, do not.
     """
     (size,) = scores.shape
     words = _sortable(scores)
     lane_bits = np.uint32((1 << (size - 1).bit_length()) - 1)
-    tickets = jax.random.bits(rng_key, (size,), jnp.uint32) & ~lane_bits
-    tickets = tickets | jnp.arange(size, dtype=jnp.uint32)
+    tickets = jax.random.bits(rng_key, (size + 1,), jnp.uint32)
+    # The low bits hold the position, scrambled, so that equal tickets favour no end of the list.
+    scramble = tickets[-1] & lane_bits
+    tickets = (tickets[:-1] & ~lane_bits) | (jnp.arange(size, dtype=jnp.uint32) ^ scramble)
     highest = jnp.where(words == words.max(), tickets, np.uint32(0)).max()
-    return (highest & lane_bits).astype(jnp.int32)
+    return ((highest & lane_bits) ^ scramble).astype(jnp.int32)
 
 
-def top_models(rng_key: Array, scores: Array, num_models: int) -> Array:
-    """The positions [num_models] int32 of the highest of `scores` [M], best first, equals in random order.
+def top_models(rng_key: Array, points: Array, num_models: int, max_points: int) -> Array:
+    """The positions [num_models] int32 of those with most `points` [S] int32, best first, equals in random order.
 
-    Integer scores must be under 2**24, where float32 still tells them apart.
+    `max_points`, under 2**24 - 1, bounds the points from above; -1 bounds them from below.
     """
-    # Shuffled lanes make the first of equals a random one.
-    (size,) = scores.shape
-    first, second = jax.random.bits(rng_key, (2,), jnp.uint32)
-    shuffled = permute(first, second, np.arange(size, dtype=np.int32), size, num_rounds=4)
-    return take(shuffled, lax.top_k(take(scores.astype(jnp.float32), shuffled), num_models)[1])
+    tickets = jax.random.bits(rng_key, points.shape, jnp.uint32)
+    ticket_bits = _FLOAT_BITS - (max_points + 1).bit_length()
+    if ticket_bits >= _ENOUGH_TICKET_BITS:
+        # Points and ticket side by side in one exact float32.
+        fraction = (tickets >> (32 - ticket_bits)).astype(jnp.int32)
+        return lax.top_k(((points << ticket_bits) | fraction).astype(jnp.float32), num_models)[1]
+    shuffled = lax.top_k((tickets >> (32 - _FLOAT_BITS)).astype(jnp.float32), points.size)[1]
+    return take(shuffled, lax.top_k(take(points, shuffled).astype(jnp.float32), num_models)[1])
 
 
 def best_first(rng_key: Array, scores: Array, num_models: int) -> Array:
     """The positions [num_models] int32 of the highest of `scores` [M], float32 or int32, best first.
 
-    For a handful of models this is faster than a sort, and exact for any integers.
+    Equals come in random order, and NaN, the mean of a model that was never asked, comes last. For a handful of models
+    this is faster than a sort.
     """
+    if scores.dtype != jnp.int32:
+        scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
 
     def take_best(words: Array, key: Array) -> tuple[Array, Array]:
         best = best_model(key, words)
-        return put(words, best, jnp.int32(_LOWEST)), best
+        return put(words, best, jnp.asarray(_LOWEST)), best
 
     return lax.scan(take_best, _sortable(scores), jax.random.split(rng_key, num_models))[1]
 
 
 def _sortable(scores: Array) -> Array:
-    """Integers (int32) in the order of the scores, float32 or int32."""
+    """Integers (int32) in the order of the scores."""
     if scores.dtype == jnp.int32:
         return scores
-    words = lax.bitcast_convert_type(scores, jnp.int32)
+    words = lax.bitcast_convert_type(jnp.where(scores == 0, jnp.float32(0), scores), jnp.int32)  # -0.0 equals 0.0
     # Negative floats are ordered by falling magnitude.
     return words ^ ((words >> 31) & np.int32(0x7FFFFFFF))

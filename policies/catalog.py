@@ -74,9 +74,11 @@ def _parse_settings(name: str, settings: str) -> dict[str, Any]:
         if key not in fields or not equals:
             takes = ", ".join(f"{field.name}={field.default}" for field in fields.values()) or "none"
             raise PolicySettingError(f"policy {name} has no setting '{setting.strip()}'; it takes: {takes}.")
+        if key in values:
+            raise PolicySettingError(f"{name}: {key} is given twice.")
         kind: type[Any] = type(fields[key].default)
         try:
             values[key] = kind(text)
         except ValueError as error:
-            raise PolicySettingError(f"{name}: {key} must be a {kind.__name__}, got '{text}'.") from error
+            raise PolicySettingError(f"{name}: {key} must be of type {kind.__name__}, got '{text}'.") from error
     return values

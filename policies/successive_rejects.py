@@ -33,7 +33,11 @@ class Round(NamedTuple):
 
 @dataclass(frozen=True)
 class SuccessiveRejects:
-    """Successive rejects. Leaving one by one at the same tally is leaving together, so such rounds are one ask."""
+    """Successive rejects.
+
+    Leaving one by one at the same tally is leaving together, so such rounds are one ask. Where the budget is one pull a
+    model, for which the source asks nothing, every model is asked once.
+    """
 
     sampling: ClassVar[Sampling] = "independent"
 
@@ -50,10 +54,12 @@ class SuccessiveRejects:
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Array) -> Ask:
         """The best of those who played the last round."""
-        block = self._blocks(step.problem)[step.stage]
+        blocks = self._blocks(step.problem)
+        block = blocks[step.stage]
+        max_points = sum(num_queries for turns in blocks[: step.stage + 1] for _, num_queries in turns)
         size, num_queries = (jnp.asarray(column, jnp.int32)[step.repeat] for column in np.array(block).T)
         points = jnp.where(memory == memory.max(), tally.correct, -1)
-        models = top_models(rng_key, points, block[0].num_models)
+        models = top_models(rng_key, points, block[0].num_models, max_points)
         is_left = jnp.arange(models.size, dtype=jnp.int32) < size
         return Ask(models, jnp.where(is_left, num_queries, 0))
 
@@ -77,11 +83,14 @@ class SuccessiveRejects:
 
     def _rounds(self, problem: Problem) -> tuple[Round, ...]:
         num_models = problem.num_models
+        if num_models == 1:
+            return (Round(1, min(problem.budget, problem.num_queries)),)
         log_bar = Fraction(1, 2) + sum((Fraction(1, i) for i in range(2, num_models + 1)), Fraction(0))
         rounds = []
         seen = 0
         for survivors in range(num_models, 1, -1):
-            target = min(math.ceil((problem.budget - num_models) / (log_bar * survivors)), problem.num_queries)
+            target = max(1, math.ceil((problem.budget - num_models) / (log_bar * survivors)))
+            target = min(target, problem.num_queries)
             if target > seen:
                 rounds.append(Round(survivors, target - seen))
                 seen = target

@@ -69,7 +69,9 @@ class TTTS:
         coin_key, sample_key, tie_key = jax.random.split(rng_key, 3)
         highest = best_model(tie_key, sample(sample_key, memory.belief))
         as_leader = (memory.leader < 0) & (jax.random.uniform(coin_key) < self.leader_probability)
-        as_challenger = (memory.leader >= 0) & (highest != memory.leader)
+        # A leader whom only exhausted models could challenge answers itself.
+        is_alone = (memory.belief[0] > -jnp.inf).sum(dtype=jnp.int32) <= 1
+        as_challenger = (memory.leader >= 0) & ((highest != memory.leader) | is_alone)
         is_asked = (as_leader | as_challenger) & (step.pulls_left > 0)
         return Ask(highest[None], is_asked.astype(jnp.int32)[None])
 

@@ -5,6 +5,7 @@ Each pull goes to the model with the highest $\hat\mu_m + \sqrt{a / n_m}$; the h
 Source: Audibert, Bubeck and Munos, "Best Arm Identification in Multi-Armed Bandits", COLT 2010, figure 1.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ class UCBE:
             beforehand. The default makes the width two standard errors of the least certain mean.
 
     Raises:
-        PolicySettingError: `exploration` is not positive.
+        PolicySettingError: `exploration` is not positive and finite.
     """
 
     exploration: float = 1.0
@@ -36,8 +37,8 @@ class UCBE:
     sampling: ClassVar[Sampling] = "independent"
 
     def __post_init__(self) -> None:
-        if not self.exploration > 0:
-            raise PolicySettingError(f"exploration must be positive, got {self.exploration}.")
+        if not 0 < self.exploration < math.inf:
+            raise PolicySettingError(f"exploration must be positive and finite, got {self.exploration}.")
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """Every model once, then one pull at a time."""

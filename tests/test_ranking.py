@@ -14,6 +14,17 @@ from uniformity import assert_equally_often
 from gembench.prng import make_key
 from gembench.ranking import best_first, best_model, top_models
 
+
+def top_of_few_points(rng_key, scores, num_models):
+    """`top_models` where points and tickets fit one float."""
+    return top_models(rng_key, scores.astype(jnp.int32), num_models, max_points=100)
+
+
+def top_of_many_points(rng_key, scores, num_models):
+    """`top_models` where they do not."""
+    return top_models(rng_key, scores.astype(jnp.int32), num_models, max_points=2**24 - 2)
+
+
 NUM_DRAWS = 100_000
 
 
@@ -30,10 +41,12 @@ def picks(rule, scores, num_models=1, num_draws=NUM_DRAWS, dtype=jnp.float32):
     return np.asarray(draw(rule, keys, jnp.asarray(scores, dtype), num_models))
 
 
-RULES = [best_model, top_models, best_first]
+TOP_MODELS = [top_of_few_points, top_of_many_points]
+RULES = [best_model, best_first, *TOP_MODELS]
+FLOAT_RULES = [best_model, best_first]
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", FLOAT_RULES)
 @pytest.mark.parametrize("size", [1, 2, 33])
 def test_distinct_scores_are_ranked_as_a_sort_ranks_them(rule, size):
     rng = np.random.default_rng(size)
@@ -52,14 +65,15 @@ def test_integers_beyond_the_precision_of_float32_are_told_apart(rule):
     np.testing.assert_array_equal(picked, np.tile([2, 0, 3, 1, 5, 4][:num_models], (50, 1)))
 
 
-def test_integers_below_2_to_the_24_are_told_apart_by_top_models():
-    scores = np.array([2**24 - 1, 2**24 - 2, 5, 4, -1, -2], np.int32)
-    np.testing.assert_array_equal(
-        picks(top_models, scores, 6, num_draws=50, dtype=jnp.int32), np.tile(np.arange(6), (50, 1))
-    )
+def test_points_up_to_the_bound_are_told_apart_by_top_models():
+    for rule, most in ((top_of_few_points, 100), (top_of_many_points, 2**24 - 2)):
+        points = np.array([most, most - 1, 5, 4, 0, -1], np.int32)
+        np.testing.assert_array_equal(
+            picks(rule, points, 6, num_draws=50, dtype=jnp.int32), np.tile(np.arange(6), (50, 1))
+        )
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", FLOAT_RULES)
 def test_infinities_and_negative_scores_stand_where_they_belong(rule):
     num_models = 1 if rule is best_model else 5
     scores = [-3.0, -np.inf, -0.5, np.inf, 1e-38]
@@ -68,7 +82,7 @@ def test_infinities_and_negative_scores_stand_where_they_belong(rule):
     )
 
 
-@pytest.mark.parametrize("rule", [top_models, best_first])
+@pytest.mark.parametrize("rule", [best_first])
 @pytest.mark.parametrize(
     ("dtype", "lowest"), [(jnp.float32, -np.inf), (jnp.int32, -(2**31) + 1)], ids=["float32", "int32"]
 )
@@ -77,7 +91,7 @@ def test_no_model_is_picked_twice_even_where_all_that_is_left_has_the_lowest_sco
     np.testing.assert_array_equal(np.sort(picked), np.tile(np.arange(4), (200, 1)))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", FLOAT_RULES)
 def test_zero_and_negative_zero_are_equals(rule):
     first = picks(rule, [-0.0, 0.0])[:, 0]
     assert_equally_often(np.bincount(first, minlength=2))
@@ -100,7 +114,7 @@ def test_two_equals_among_others_win_equally_often_wherever_they_stand(rule, siz
         assert_equally_often(np.bincount(first, minlength=size)[[one, one + 1]])
 
 
-@pytest.mark.parametrize("rule", [top_models, best_first])
+@pytest.mark.parametrize("rule", [best_first, *TOP_MODELS])
 @pytest.mark.parametrize("size", [4, 7])
 def test_of_equals_every_pair_is_picked_equally_often_in_either_order(rule, size):
     picked = picks(rule, np.zeros(size), 2)
@@ -109,7 +123,7 @@ def test_of_equals_every_pair_is_picked_equally_often_in_either_order(rule, size
     assert_equally_often(counts[~np.eye(size, dtype=bool)])
 
 
-@pytest.mark.parametrize("rule", [top_models, best_first])
+@pytest.mark.parametrize("rule", [best_first, *TOP_MODELS])
 def test_the_last_place_is_drawn_fairly_among_those_who_tie_for_it(rule):
     picked = picks(rule, [1, 3, 1, 2, 1, 1, 0], 3)
     np.testing.assert_array_equal(picked[:, :2], np.tile([1, 3], (NUM_DRAWS, 1)))

@@ -110,10 +110,16 @@ def test_the_lengths_of_successive_rejects_for_four_models_by_hand():
     assert [(stage.num_models, stage.max_queries, stage.repeats) for stage in plan] == [(4, 6, 3)]
 
 
+def test_successive_rejects_spends_a_budget_of_one_pull_a_model_where_the_source_asks_nothing():
+    assert lengths_of_the_source(7, 7) == [0] * 6
+    assert [(stage.num_models, stage.max_queries) for stage in SuccessiveRejects().plan(Problem(7, 9, 7))] == [(7, 1)]
+    assert [(stage.num_models, stage.max_queries) for stage in SuccessiveRejects().plan(Problem(1, 9, 4))] == [(1, 4)]
+
+
 @pytest.mark.parametrize("num_queries", [PLENTY, 9])
 @pytest.mark.parametrize(
     ("num_models", "budget"),
-    [(2, 2), (2, 3), (2, 9), (3, 11), (4, 42), (7, 7), (7, 8), (7, 50), (33, 400), (100, 1003)],
+    [(2, 3), (2, 9), (3, 11), (4, 42), (7, 8), (7, 50), (33, 400), (100, 1003)],
 )
 def test_the_stages_of_successive_rejects_hold_the_rounds_of_the_source(num_models, budget, num_queries):
     """Each round of the source that asks anything finds an ask in the plan that is wide and deep enough, in order."""

@@ -9,7 +9,7 @@ from references.replay import Replay
 from references.ties import best_of, scores
 
 
-def run(table: Replay, budget: int, rng: np.random.Generator, *, exploration: float = 1.0) -> NDArray[np.float64]:
+def run(table: Replay, budget: int, rng: np.random.Generator, *, exploration: float = 0.5) -> NDArray[np.float64]:
     """Every model once, then the highest mean + sqrt(exploration p (1 - p) ln t / n), p = (right + 1) / (n + 2)."""
     for model in range(table.num_models):
         table.answer(model)
