@@ -46,7 +46,7 @@ class Elimination:
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One stage a round."""
-        return tuple(Stage(num_models, num_queries) for num_models, num_queries in self.rounds(problem))
+        return tuple(Stage(num_models, num_queries, in_step=True) for num_models, num_queries in self.rounds(problem))
 
     def start(self, problem: Problem) -> Memory:
         """Everybody races, nobody has scored."""

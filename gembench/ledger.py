@@ -19,6 +19,7 @@ _FAULTS = (
     "named a model that does not exist",
     "named one model twice in an ask",
     "asked for more pulls than the budget holds",
+    "asked models out of step in a stage that promised to keep them in step",
 )
 
 
@@ -78,6 +79,7 @@ def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, probl
         (pulls > 0) & ((models < 0) | (models >= problem.num_models)),
         _is_named_twice(by_model, models, granted),
         jnp.broadcast_to(spent > problem.budget, models.shape),
+        _is_out_of_step(granted, stage),
     )
     faults = sum((rule.astype(jnp.int32) << bit for bit, rule in enumerate(broken)), jnp.int32(0))
     return Ledger(
@@ -93,6 +95,12 @@ def _is_named_twice(by_model: Array, models: Array, granted: Grant) -> Array:
         return jnp.zeros(1, bool)
     # Such a model has gained more than either of its entries was granted.
     return (granted.num_queries > 0) & (take(by_model, models)[:, 0] != granted.first + granted.num_queries)
+
+
+def _is_out_of_step(granted: Grant, stage: Stage) -> Array:
+    if not stage.in_step:
+        return jnp.zeros(granted.first.shape, bool)
+    return (granted.first != granted.first[0]) | (granted.num_queries != stage.max_queries)
 
 
 def _last_loaded(models: Array, is_load: Array, loaded: Array) -> Array:

@@ -61,11 +61,14 @@ class Stage:
         num_models: S, how many models an ask of this stage names.
         max_queries: the most queries that one ask gives to one model.
         repeats: how many asks the stage has.
+        in_step: the promise that every ask gives each of its models exactly `max_queries`, and that they have all
+            answered equally many before, as in a round of halving. Shared queries are then looked up once for all.
     """
 
     num_models: int
     max_queries: int
     repeats: int = 1
+    in_step: bool = False
 
 
 def every_model_then_one_pull(problem: Problem) -> tuple[Stage, ...]:

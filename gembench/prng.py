@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 from jax.extend.random import define_prng_impl
 from jax.random import key as jax_key
+from numpy.typing import NDArray
 
 _GOLDEN = np.uint32(0x9E3779B9)
 
@@ -25,6 +26,14 @@ def mix(word: Array) -> Array:
     word = (word ^ (word >> 16)) * np.uint32(0x7FEB352D)
     word = (word ^ (word >> 15)) * np.uint32(0x846CA68B)
     return word ^ (word >> 16)
+
+
+def hash_words(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """`mix` of words that are known before anything is traced."""
+    first, second = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
+    words = np.asarray((words ^ (words >> 16)) * first, np.uint32)
+    words = np.asarray((words ^ (words >> 15)) * second, np.uint32)
+    return np.asarray(words ^ (words >> 16), np.uint32)
 
 
 def hash_counter(first: Array, second: Array, counter: Array) -> Array:

@@ -115,27 +115,28 @@ def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: 
         return books, policy.learn(step(problem.budget - books.spent), answered, num_correct, books.tally, memory)
 
     asked, granted = jax.vmap(ask)(batch.rng_keys, ledger, state.memory)
-    num_correct = _count_correct(batch, asked.models, granted, stage.max_queries)
+    num_correct = _count_correct(batch, asked.models, granted, stage)
     ledger, memory = jax.vmap(learn)(asked, granted, num_correct, ledger, state.memory)
     given = Ask(asked.models, granted.num_queries)
     log = None if state.log is None else jax.vmap(append)(state.log, given)
     return RunState(ledger, memory, log, state.num_asks + 1)
 
 
-def _count_correct(batch: Batch, models: Array, granted: Grant, max_queries: int) -> Array:
+def _count_correct(batch: Batch, models: Array, granted: Grant, stage: Stage) -> Array:
     """Right answers [R, S] int32 of `models` [R, S] to what they were granted."""
     num_total = batch.correct.shape[1]
-    offset = jnp.arange(max_queries, dtype=jnp.int32)[None, None, :]
+    offset = jnp.arange(stage.max_queries, dtype=jnp.int32)[None, None, :]
     position = jnp.minimum(granted.first[:, :, None] + offset, num_total - 1)
-    if batch.shared_order is None:
+    if batch.shared_order is not None:
+        query = jax.vmap(take)(batch.shared_order, position[:, :1] if stage.in_step else position)
+    else:
         key = model_order_key(OrderKey(*(word[:, None] for word in batch.order_keys)), models)
         key = OrderKey(*(word[:, :, None] for word in key))
         query = _materialize(batch.correct, lambda: query_at(key, position, num_total))
-    else:
-        query = jax.vmap(take)(batch.shared_order, position)
-    flat = models[:, :, None] * num_total + query
-    answer = take(batch.correct.reshape(-1), flat).astype(jnp.int32)
-    return jnp.where(offset < granted.num_queries[:, :, None], answer, 0).sum(axis=2, dtype=jnp.int32)
+    answer = take(batch.correct.reshape(-1), models[:, :, None] * num_total + query).astype(jnp.int32)
+    if not stage.in_step:
+        answer = jnp.where(offset < granted.num_queries[:, :, None], answer, 0)
+    return answer.sum(axis=2, dtype=jnp.int32)
 
 
 def recommend(setting: Setting, batch: Batch, state: RunState, num_recommended: int) -> Array:

@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.stages import Compiled
 
 from gembench.decisions import digest
 from gembench.ledger import raise_on_faults
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step, Tally, TallyOnly
-from gembench.program import Outcome, Program, compile_program, estimated_bytes, needed_bytes, run_program
+from gembench.program import Outcome, Program, estimated_bytes, needed_bytes, run_program
 from gembench.race import Race
 from gembench.replay import Setting
 from gembench.runs import Runs
@@ -62,30 +61,27 @@ def simulate(
     if problem.budget == num_models * num_queries:
         policy = _EveryCell()
     setting = Setting(policy, problem, sampling or policy.sampling, with_digests)
-    program, compiled = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
-    seed_words = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
-
+    program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
     parts: list[Outcome] = []
     for first in range(0, num_runs, program.num_runs):
         size = min(program.num_runs, num_runs - first)
         # The last chunk is filled up with runs that are thrown away, so that every chunk has one shape.
-        run = np.arange(first, first + program.num_runs, dtype=np.uint32)
-        outcome = run_program(compiled, race.correct, seed_words, run)
-        parts.append(Outcome(*(array[:size] for array in outcome)))
+        outcome = run_program(program, race, seed, first)
+        parts.append(jax.tree.map(lambda array, size=size: array[:size], outcome))
         raise_on_faults(parts[-1].faults, type(policy).__name__)
         if on_progress is not None:
             on_progress(size)
-    outcome = Outcome(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    outcome = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
     return Runs(
         recommended=outcome.recommended,
-        pulls=outcome.pulls.sum(axis=1, dtype=np.int64),
-        model_loads=outcome.loads.sum(axis=1, dtype=np.int64),
-        cost_seconds=outcome.pulls @ race.query_seconds + outcome.loads @ race.load_seconds,
+        pulls=outcome.pulls.astype(np.int64),
+        model_loads=outcome.model_loads.astype(np.int64),
+        cost_seconds=outcome.cost_seconds.astype(np.float64),
         decision_digests=tuple(map(digest, outcome.log_entries, outcome.log_length)) if with_digests else None,
     )
 
 
-def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: int | None) -> tuple[Program, Compiled]:
+def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: int | None) -> Program:
     """The program for the largest chunk of runs that is wanted and fits the memory."""
     limit = math.inf if memory_bytes is None else memory_bytes
     num_devices = jax.device_count()
@@ -96,12 +92,9 @@ def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: in
     program = resize(min(num_runs, _MAX_CHUNK))
     program = resize(min(program.num_runs, program.num_runs * limit / estimated_bytes(program)))
     # The estimate spares most programs a second compilation; XLA's account is what counts.
-    while True:
-        compiled = compile_program(program)
-        used = needed_bytes(compiled)
-        if used <= limit or program.num_runs == num_devices:
-            return program, compiled
+    while program.num_runs > num_devices and (used := needed_bytes(program)) > limit:
         program = resize(min(program.num_runs - num_devices, program.num_runs * limit / used - num_devices))
+    return program
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,25 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import ClassVar, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from gembench.lanes import add
+from gembench.lanes import add, take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
 from gembench.ranking import top_models
 
 _WIDTH_RATIO = 4
+
+
+class Field(NamedTuple):
+    """Who is where, each [M] int32: the models, those still in the race in front; how many rounds each has played."""
+
+    candidates: Array
+    num_rounds: Array
 
 
 class Round(NamedTuple):
@@ -45,53 +53,63 @@ class SuccessiveRejects:
         """Rounds of similar width share a stage, which repeats: a stage each would take minutes to compile."""
         return tuple(
             Stage(block[0].num_models, max(turn.num_queries for turn in block), len(block))
-            for block in self._blocks(problem)
+            for block in _blocks(problem)
         )
 
-    def start(self, problem: Problem) -> Array:
-        """How many rounds each model has played, [M] int32."""
-        return jnp.zeros(problem.num_models, jnp.int32)
+    def start(self, problem: Problem) -> Field:
+        """Everybody races, nobody has played a round."""
+        everyone = jnp.arange(problem.num_models, dtype=jnp.int32)
+        return Field(everyone, jnp.zeros_like(everyone))
 
-    def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Array) -> Ask:
+    def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Field) -> Ask:
         """The best of those who played the last round."""
-        blocks = self._blocks(step.problem)
+        blocks = _blocks(step.problem)
         block = blocks[step.stage]
-        max_points = sum(num_queries for turns in blocks[: step.stage + 1] for _, num_queries in turns)
         size, num_queries = (jnp.asarray(column, jnp.int32)[step.repeat] for column in np.array(block).T)
-        points = jnp.where(memory == memory.max(), tally.correct, -1)
-        models = top_models(rng_key, points, block[0].num_models, max_points)
+        # Who is left at the start of the block stands in front.
+        candidates = memory.candidates[: block[0].num_models]
+        num_rounds = take(memory.num_rounds, candidates)
+        max_points = sum(num_queries for turns in blocks[: step.stage + 1] for _, num_queries in turns)
+        points = jnp.where(num_rounds == num_rounds.max(), take(tally.correct, candidates), -1)
+        models = take(candidates, top_models(rng_key, points, candidates.size, max_points))
         is_left = jnp.arange(models.size, dtype=jnp.int32) < size
         return Ask(models, jnp.where(is_left, num_queries, 0))
 
-    def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Array) -> Array:
-        """One more round for the models that answered."""
+    def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Field) -> Field:
+        """One more round for the models that answered, who also come to the front."""
         del step, num_correct, tally
-        return add(memory, asked.models, (asked.num_queries > 0).astype(jnp.int32))
+        candidates = jnp.concatenate([asked.models, memory.candidates[asked.models.size :]])
+        has_played = (asked.num_queries > 0).astype(jnp.int32)
+        return Field(candidates, add(memory.num_rounds, asked.models, has_played))
 
-    def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Array) -> Array:
+    def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Field) -> Array:
         """By rounds played, then by right answers: within a round all have answered equally many queries."""
         del rng_key
-        return memory * (problem.num_queries + 1) + tally.correct
+        return memory.num_rounds * (problem.num_queries + 1) + tally.correct
 
-    def _blocks(self, problem: Problem) -> tuple[tuple[Round, ...], ...]:
-        rounds = self._rounds(problem)
-        width = rounds[0].num_models
-        grouped: Iterator[tuple[int, Iterator[Round]]] = itertools.groupby(
-            rounds, lambda turn: int(math.log(width / turn.num_models, _WIDTH_RATIO))
-        )
-        return tuple(tuple(block) for _, block in grouped)
 
-    def _rounds(self, problem: Problem) -> tuple[Round, ...]:
-        num_models = problem.num_models
-        if num_models == 1:
-            return (Round(1, min(problem.budget, problem.num_queries)),)
-        log_bar = Fraction(1, 2) + sum((Fraction(1, i) for i in range(2, num_models + 1)), Fraction(0))
-        rounds = []
-        seen = 0
-        for survivors in range(num_models, 1, -1):
-            target = max(1, math.ceil((problem.budget - num_models) / (log_bar * survivors)))
-            target = min(target, problem.num_queries)
-            if target > seen:
-                rounds.append(Round(survivors, target - seen))
-                seen = target
-        return tuple(rounds)
+@lru_cache
+def _blocks(problem: Problem) -> tuple[tuple[Round, ...], ...]:
+    """The rounds, those of similar width together."""
+    rounds = _rounds(problem)
+    width = rounds[0].num_models
+    grouped: Iterator[tuple[int, Iterator[Round]]] = itertools.groupby(
+        rounds, lambda turn: int(math.log(width / turn.num_models, _WIDTH_RATIO))
+    )
+    return tuple(tuple(block) for _, block in grouped)
+
+
+def _rounds(problem: Problem) -> tuple[Round, ...]:
+    num_models = problem.num_models
+    if num_models == 1:
+        return (Round(1, min(problem.budget, problem.num_queries)),)
+    log_bar = Fraction(1, 2) + sum((Fraction(1, i) for i in range(2, num_models + 1)), Fraction(0))
+    rounds = []
+    seen = 0
+    for survivors in range(num_models, 1, -1):
+        target = max(1, math.ceil((problem.budget - num_models) / (log_bar * survivors)))
+        target = min(target, problem.num_queries)
+        if target > seen:
+            rounds.append(Round(survivors, target - seen))
+            seen = target
+    return tuple(rounds)

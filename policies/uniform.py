@@ -23,7 +23,7 @@ class Uniform(TallyOnly):
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One block, and one for the remainder."""
         queries_per_model, remainder = divmod(problem.budget, problem.num_models)
-        block = Stage(problem.num_models, queries_per_model)
+        block = Stage(problem.num_models, queries_per_model, in_step=True)
         return (block, Stage(remainder, 1)) if remainder else (block,)
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Memory) -> Ask:
