@@ -59,13 +59,22 @@ def test_halving_spends_an_equal_share_of_the_budget_in_each_round(policy, num_m
         # A quarter of 1000 is 250: 1 query of 150 models, 150 pulls. 850 are left for 100, 50, 25, 13, 7, 4, 2:
         # 850/7 = 121 -> 1 x 100; 750/6 = 125 -> 2 x 50; 650/5 = 130 -> 5 x 25; 525/4 = 131 -> 10 x 13;
         # 395/3 = 131 -> 18 x 7; 269/2 = 134 -> 33 x 4; 137 -> 68 x 2.
-        ({}, 150, 1000, PLENTY, [(150, 1), (100, 1), (50, 2), (25, 5), (13, 10), (7, 18), (4, 33), (2, 68)]),
+        (
+            {"first_share": 0.25},
+            150,
+            1000,
+            PLENTY,
+            [(150, 1), (100, 1), (50, 2), (25, 5), (13, 10), (7, 18), (4, 33), (2, 68)],
+        ),
         # The cut is a setting. Half of 60 is 30: 3 x 9 = 27; 33 left for 4 and 2: 16 -> 4 x 4; 17 -> 8 x 2.
         ({"first_cut": 4, "first_share": 0.5}, 9, 60, PLENTY, [(9, 3), (4, 4), (2, 8)]),
+        # A cut to one in 8 stands for 3 halvings: 0.6 * 9 = 5.4, and 2 rounds come after it, so 5.4 / 7.4 of 320, 233:
+        # 7 x 32 = 224; 96 left: 48 -> 12 x 4; 48 -> 24 x 2.
+        ({"first_cut": 4}, 32, 320, PLENTY, [(32, 7), (4, 12), (2, 24)]),
         # Just as many models as the cut keeps: no cut. 5, 3, 2: 31/3 = 10 -> 2 x 5; 21/2 = 10 -> 3 x 3; 12 -> 6 x 2.
         ({"first_cut": 5}, 5, 31, PLENTY, [(5, 2), (3, 3), (2, 6)]),
         # One more model than that: a quarter of 31 is 7 -> 1 x 6; 25/3 = 8 -> 1 x 5; 20/2 = 10 -> 3 x 3; 11 -> 5 x 2.
-        ({"first_cut": 5}, 6, 31, PLENTY, [(6, 1), (5, 1), (3, 3), (2, 5)]),
+        ({"first_cut": 5, "first_share": 0.25}, 6, 31, PLENTY, [(6, 1), (5, 1), (3, 3), (2, 5)]),
         # A share that cannot pay one query each pays one all the same: 8 of 13; then 5 pay one of 4; 1 is lost on 2.
         ({}, 8, 13, PLENTY, [(8, 1), (4, 1), (2, 0)]),
         # Only as many queries as there are: 8/8 and 12/4 spent of 100, 3 more of 2, all 7 seen.

@@ -1,7 +1,7 @@
 """Accelerated sequential halving: arXiv 2601.22157. One steep cut to 100 models, then halving on a running tally."""
 
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, log2
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,15 @@ def round_sizes(num_models: int) -> list[int]:
     return sizes
 
 
-def run(table: Replay, budget: int, rng: np.random.Generator, *, first_share: float = 0.25) -> NDArray[np.float64]:
-    """A quarter of the budget goes to the first cut to 100; every other round gets an equal part of what is left."""
+def run(table: Replay, budget: int, rng: np.random.Generator, *, first_share: float = 0.0) -> NDArray[np.float64]:
+    """A share of the budget goes to the first cut to 100; every other round gets an equal part of what is left.
+
+    Where no share is given, the cut weighs 0.6 times the squared number of halvings it stands for, any other round 1.
+    """
     sizes = round_sizes(table.num_models)
+    if first_share == 0:
+        cut_weight = 0.6 * log2(table.num_models / 100) ** 2
+        first_share = cut_weight / (cut_weight + len(sizes) - 1)
     survivors = list(range(table.num_models))
     reached = [0] * table.num_models
     for this_round, size in enumerate(sizes):

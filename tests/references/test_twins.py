@@ -215,7 +215,7 @@ def test_accelerated_halving_spends_a_quarter_first_and_equal_parts_of_the_rest_
     """M = 130, B = 1300: 325 / 130 = 2 queries (260 spent); of the 1040 left a seventh, 148 / 100 = 1 (360); a sixth of
     940, 156 / 50 = 3 (510); 158 / 25 = 6 (660); 160 / 13 = 12 (816); 161 / 7 = 23 (977); 161 / 4 = 40; 163 / 2 = 81.
     """
-    table, ranking = play(accelerated_sequential_halving, [[0] * 200] * 129 + [[1] * 200], 1300)
+    table, ranking = play(accelerated_sequential_halving, [[0] * 200] * 129 + [[1] * 200], 1300, first_share=0.25)
     assert pulls_by_round(table) == [2, 1, 3, 6, 12, 23, 40, 81]
     assert sum(table.pulls) == 260 + 100 + 150 + 150 + 156 + 161 + 160 + 162
     assert ranking[0] == 129
