@@ -1,6 +1,7 @@
 """Results as tables for a terminal of 80 columns: under each mean, its 95% interval."""
 
 import re
+import statistics
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
@@ -90,6 +91,6 @@ def _scaled(interval: Interval | None, factor: float) -> Interval | None:
 
 
 def _cost_unit(rows: Sequence[Row]) -> tuple[str, float]:
-    """The largest unit in which the cheapest policy still costs one or more."""
-    cheapest = min(row.cost_seconds_mean for row in rows)
-    return next((unit for unit in _UNITS if cheapest >= unit[1]), _UNITS[-1])
+    """The largest unit in which half of the policies cost one or more: few digits, so that the table stays narrow."""
+    middle = statistics.median_high(row.cost_seconds_mean for row in rows)
+    return next((unit for unit in _UNITS if middle >= unit[1]), _UNITS[-1])
