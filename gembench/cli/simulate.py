@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     "--top-k", type=TopK(), multiple=True, default=("1,3,5",), show_default=True, help="Ks of the top-k recall."
 )
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of all runs.")
-@click.option("--memory", type=MemorySize(), help="Memory the command may take. [default: a quarter of the machine's]")
+@click.option("--memory", type=MemorySize(), help="Memory for runs in flight. [default: a quarter of the machine's]")
 @min_coverage_option
 @json_option
 @click.option("--plot", "plot_path", type=OutputFile(".html", ".png"), metavar="F.html|F.png", help="Draw the results.")
