@@ -1,0 +1,76 @@
+"""Compiled programs: what is kept between processes, and that how they are compiled changes nothing."""
+
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import pytest
+
+from gembench import program
+from gembench.policies.catalog import make_policy
+from gembench.policies.uniform import Uniform
+from gembench.race import Race
+from gembench.simulate import simulate
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The files kept in a cache folder of the test's own; nothing compiled before is at hand."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    program._compiled.cache_clear()
+    yield lambda: sorted(tmp_path.glob("*.stablehlo"))
+    jax.config.update("jax_compilation_cache_dir", before)
+    program._compiled.cache_clear()
+
+
+def replay(policy, seed=0):
+    """What 20 runs on a small race come to, as bytes."""
+    correct = np.random.default_rng(0).integers(2, size=(9, 21)).astype(np.uint8)
+    race = Race(correct, np.full(9, 30.0), np.full(9, 0.1))
+    runs = simulate(policy, race, budget=70, num_runs=20, seed=seed, num_recommended=3, with_digests=True)
+    return runs.recommended.tobytes(), runs.cost_seconds.tobytes(), runs.decision_digests
+
+
+def test_a_program_that_was_kept_gives_what_a_traced_one_gives(kept, monkeypatch):
+    traced = replay(make_policy("ucb"))
+    assert len(kept()) == 1
+    program._compiled.cache_clear()
+    monkeypatch.setattr(program, "_replay", None)  # Tracing again would fail.
+    assert replay(make_policy("ucb")) == traced
+
+
+@pytest.mark.parametrize("damage", [lambda stored: stored[:-1], lambda stored: b"", lambda stored: b"x" + stored])
+def test_a_damaged_file_is_made_again(kept, damage):
+    traced = replay(make_policy("uniform"))
+    (path,) = kept()
+    stored = path.read_bytes()
+    path.write_bytes(damage(stored))
+    program._compiled.cache_clear()
+    assert replay(make_policy("uniform")) == traced
+    assert program._read(path) is not None
+
+
+@dataclass(frozen=True)
+class Foreign(Uniform):
+    """A policy whose source the package does not hold."""
+
+
+def test_a_policy_of_another_package_is_not_kept(kept):
+    assert replay(Foreign()) == replay(make_policy("uniform"))
+    assert len(kept()) == 1
+
+
+def test_another_setting_is_another_program(kept):
+    assert replay(make_policy("ucb_e:exploration=0.1")) != replay(make_policy("ucb_e:exploration=9"))
+    assert len(kept()) == 2
+
+
+@pytest.mark.parametrize("name", ["ttts", "ucb_stddev", "accelerated_sequential_halving"])
+def test_quick_and_thorough_compilation_make_the_same_bits(name, monkeypatch):
+    results = []
+    for worth_optimizing in (0, 10**12):
+        monkeypatch.setattr(program, "_WORTH_OPTIMIZING", worth_optimizing)
+        program._compiled.cache_clear()
+        results.append(replay(make_policy(name), seed=5))
+    assert results[0] == results[1]
