@@ -59,7 +59,7 @@ def simulate(
     num_models, num_queries = race.correct.shape
     problem = Problem(num_models, num_queries, min(budget, num_models * num_queries))
     if problem.budget == num_models * num_queries:
-        policy = _EveryCell()
+        policy, sampling = _EveryCell(), _EveryCell.sampling
     setting = Setting(policy, problem, sampling or policy.sampling, with_digests)
     program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
     parts: list[Outcome] = []
@@ -99,19 +99,19 @@ def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: in
 
 @dataclass(frozen=True)
 class _EveryCell(TallyOnly):
-    """Asks everything: what any policy comes to when the budget pays for every cell."""
+    """Asks everything: what any policy comes to when the budget pays for every cell. The order then does not matter."""
 
-    sampling: ClassVar[Sampling] = "independent"
+    sampling: ClassVar[Sampling] = "shared"
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
-        """One query of every model at a time."""
-        return (Stage(problem.num_models, 1, problem.num_queries),)
+        """Every query of one model after the other, so that each is loaded once."""
+        return (Stage(problem.num_models, problem.num_queries, in_step=True),)
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Memory) -> Ask:
         """Every model."""
         del rng_key, tally, memory
         everyone = jnp.arange(step.problem.num_models, dtype=jnp.int32)
-        return Ask(everyone, jnp.ones_like(everyone))
+        return Ask(everyone, jnp.full_like(everyone, step.problem.num_queries))
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Memory) -> Array:
         """The accuracies."""

@@ -174,10 +174,11 @@ def test_pulls_loads_and_seconds_are_those_of_a_tiny_race_by_hand():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (9, 1), (7, 13)])
-def test_a_budget_for_every_cell_buys_every_cell_and_knows_the_best(shape):
+def test_a_budget_for_every_cell_buys_every_cell_loads_each_model_once_and_knows_the_best(shape):
     race = random_race(*shape, seed=3)
     runs = simulate(SequentialHalving(), race, budget=10**9, num_runs=4, num_recommended=shape[0])
     assert (runs.pulls == np.prod(shape)).all()
+    assert (runs.model_loads == shape[0]).all()
     ranking = race.accuracy[runs.recommended]
     assert (np.diff(ranking, axis=1) <= 0).all()
     np.testing.assert_array_equal(np.sort(runs.recommended), np.tile(np.arange(shape[0]), (4, 1)))
