@@ -86,7 +86,7 @@ ONE_AT_A_TIME = [
     Case("ttts", ttts, num_runs=600),
 ]
 ONE_AT_A_TIME_OTHERWISE = [
-    Case("ucb:exploration=2.0", ucb, {"exploration": 0.25}, num_runs=1_000),
+    Case("ucb:exploration=2.0", ucb, {"exploration": 2.0}, num_runs=1_000),
     Case("ucb_e:exploration=0.25", ucb_e, {"exploration": 0.25}, "shared", num_runs=1_000),
     Case("ttts:leader_probability=0.8", ttts, {"leader_probability": 0.8}, num_runs=600),
 ]
