@@ -7,22 +7,20 @@ and 5). It shuffles for simulation, and keeps no secrets.
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
 
 
-def permute(first: Array, second: Array, element: Array | NDArray[np.int32], size: int) -> Array:
+def permute(first: Array, second: Array, element: Array, size: int) -> Array:
     """Where each `element` (int32 in [0, size)) goes under the key words `first` and `second` (uint32).
 
     The three broadcast against each other; the result is int32. Exactly a permutation under every key. For an element
     beyond the size the result is some valid one.
     """
     base = _base(size)
-    image = _network(first, second, element.astype(np.uint32), base, _num_rounds(size))
+    image = _network(first, second, element.astype(jnp.uint32), base, _num_rounds(size))
     # A walk leaves the excess elements after at most as many steps as there are of them.
     for _ in range(base[0] * base[1] - size):
         image = jnp.where(image < size, image, _network(first, second, image, base, _num_rounds(size)))
@@ -42,14 +40,10 @@ def _num_rounds(size: int) -> int:
     return 6 if size >= 1024 else 16 if size >= 64 else 40
 
 
-def _network(
-    first: Array, second: Array, element: Array | NDArray[np.uint32], base: tuple[int, int], num_rounds: int
-) -> Array:
+def _network(first: Array, second: Array, element: Array, base: tuple[int, int], num_rounds: int) -> Array:
     """One pass over [0, a*b)."""
     radix = (np.uint32(base[0]), np.uint32(base[1]))
-    # Elements known while tracing are divided there, by NumPy.
-    left: Any = element // radix[1]
-    right: Any = element % radix[1]
+    left, right = element // radix[1], element % radix[1]
     for number in range(num_rounds):
         modulus = radix[number % 2]
         word = (right + first + np.uint32(number * 0x3C6EF372 & 0xFFFFFFFF)) * np.uint32(0x7FEB352D)
@@ -57,4 +51,4 @@ def _network(
         # The high 16 bits, scaled to [0, modulus): no division in the loop.
         shifted = left + (((word >> 16) * modulus) >> 16)
         left, right = right, jnp.where(shifted >= modulus, shifted - modulus, shifted)
-    return jnp.asarray(left * radix[1] + right)
+    return left * radix[1] + right

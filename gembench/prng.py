@@ -10,6 +10,7 @@ found them by searching for the least avalanche bias.
 
 import math
 from collections.abc import Sequence
+from typing import Any, overload
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,19 +22,18 @@ from numpy.typing import NDArray
 _GOLDEN = np.uint32(0x9E3779B9)
 
 
-def mix(word: Array) -> Array:
-    """A bijection of 32-bit words in which every input bit moves about half of the output bits (`lowbias32`)."""
+@overload
+def mix(word: Array) -> Array: ...
+@overload
+def mix(word: NDArray[np.uint32]) -> NDArray[np.uint32]: ...
+def mix(word: Any) -> Any:
+    """A bijection of 32-bit words in which every input bit moves about half of the output bits (`lowbias32`).
+
+    NumPy's words, known before anything is traced, are mixed there and then.
+    """
     word = (word ^ (word >> 16)) * np.uint32(0x7FEB352D)
     word = (word ^ (word >> 15)) * np.uint32(0x846CA68B)
     return word ^ (word >> 16)
-
-
-def hash_words(words: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """`mix` of words that are known before anything is traced."""
-    first, second = np.uint32(0x7FEB352D), np.uint32(0x846CA68B)
-    words = np.asarray((words ^ (words >> 16)) * first, np.uint32)
-    words = np.asarray((words ^ (words >> 15)) * second, np.uint32)
-    return np.asarray(words ^ (words >> 16), np.uint32)
 
 
 def hash_counter(first: Array, second: Array, counter: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array, lax
 
 from gembench.lanes import put, take
-from gembench.prng import hash_words
+from gembench.prng import mix
 
 _LOWEST = np.int32(-(2**31))
 _FLOAT_BITS = 24
@@ -28,7 +28,7 @@ def best_model(rng_key: Array, scores: Array) -> Array:
     mask, factor, scramble = jax.random.bits(rng_key, (3,), jnp.uint32)
     lane_bits = np.uint32((1 << (size - 1).bit_length()) - 1)
     lane = np.arange(size, dtype=np.uint32)
-    tickets = (hash_words(lane) ^ mask) * (factor | np.uint32(1))
+    tickets = (mix(lane) ^ mask) * (factor | np.uint32(1))
     tickets = (tickets & ~lane_bits) | (lane ^ (scramble & lane_bits))
     highest = jnp.where(words == words.max(), tickets, np.uint32(0)).max()
     winner: Array = ((highest ^ scramble) & lane_bits).astype(jnp.int32)
