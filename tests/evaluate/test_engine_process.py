@@ -246,7 +246,8 @@ def test_an_answer_left_in_the_middle_of_a_hang_costs_the_process_and_no_more(ho
     engine = host(answer_timeout=0.5)
     engine.load(checkpoint())
     (pid,) = ask(engine, "pid")
-    next(engine.answer([Generate("hang"), Generate("sleep 0.1")]))
+    next(engine.answer([Generate("hang"), Generate("hello")]))
+    time.sleep(0.2)  # until it hangs
     engine.load(checkpoint())
     assert ask(engine, "pid") != [pid]
     assert all_end(pid)
