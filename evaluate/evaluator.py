@@ -7,7 +7,7 @@ each answer out as soon as it has it, in whatever order suits its batches. Promp
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gembench.data.status import ModelStatus
 from gembench.errors import GembenchError
@@ -89,6 +89,10 @@ class EvaluatorFailure(GembenchError):  # noqa: N818, a measured outcome, not a 
         self.status = status
 
 
+class EvaluatorLost(GembenchError):  # noqa: N818, as above
+    """An evaluator went away with its machine: no fault of the model's, which another evaluator takes up."""
+
+
 class Evaluator(Protocol):
     """What answers queries. Not thread-safe: each worker has its own."""
 
@@ -115,4 +119,18 @@ class Evaluator(Protocol):
 
     def close(self) -> None:
         """Give back memory and processes. Idempotent; only `load` may follow."""
+        ...
+
+
+@runtime_checkable
+class SwappingEvaluator(Evaluator, Protocol):
+    """An evaluator that may put a model's weights into the engine that held the model before."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the engine was started for the present model, and held none before it."""
+        ...
+
+    def restart(self) -> None:
+        """End the engine, so that the next model is loaded into a fresh one."""
         ...

@@ -1,0 +1,106 @@
+"""What a recording shows while it goes on: one live view on a terminal, else a plain line for each model."""
+
+import json
+import time
+from dataclasses import asdict
+from typing import TextIO
+
+import click
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from gembench.data.status import ModelStatus
+from gembench.live.events import CanaryAsked, CellsCommitted, Event, ModelEnded, WorkerLost
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class RecordProgress:
+    """Counts cells and models; a context manager, and what `record` calls with each event.
+
+    Args:
+        num_models: models of the recording that are still to be recorded.
+        num_cells: cells that they have left to answer.
+        events: where each event goes as a line of JSON; None for nowhere.
+    """
+
+    def __init__(self, num_models: int, num_cells: int, events: TextIO | None = None) -> None:
+        self.ended: list[ModelEnded] = []
+        self._num_models = num_models
+        self._num_cells_left = num_cells
+        self._events = events
+        self._num_cells = self._num_tokens = 0
+        self._started = self._last_line = time.monotonic()
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=self._console
+        )
+        self._cells = self._bar.add_task("cells", total=num_cells)
+
+        self._live = Live(self._view(), console=self._console, transient=True, refresh_per_second=4)
+
+    def __enter__(self) -> "RecordProgress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of an event, and show it."""
+        if self._events is not None:
+            print(json.dumps(asdict(event)), file=self._events, flush=True)
+        match event:
+            case CellsCommitted():
+                self._num_cells += event.num_cells
+                self._num_tokens += event.num_tokens
+                self._bar.advance(self._cells, event.num_cells)
+            case ModelEnded() if event.status != ModelStatus.PENDING:
+                self.ended.append(event)
+                self._say(_line(event))
+            case CanaryAsked() if not event.agrees:
+                self._say(
+                    f"{event.model}: a fresh engine answers otherwise than the one its weights were swapped into; "
+                    f"{len(event.again)} models are recorded again without swapping."
+                )
+                self._num_cells_left += event.num_cells
+                self._bar.update(self._cells, total=self._num_cells_left)
+            case WorkerLost():
+                self._say(f"{event.model}: its worker was lost ({event.message}); another takes it up.")
+        self._show()
+
+    def summary(self) -> str:
+        """How far it has come, in one line."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        num_failed = sum(event.status.is_failure for event in self.ended)
+        failed = f", {num_failed} failed" if num_failed else ""
+        return (
+            f"{len(self.ended)} of {self._num_models} models done{failed}; {self._num_cells:,} cells at "
+            f"{self._num_cells / seconds:,.0f} a second, {self._num_tokens / seconds:,.0f} tokens a second"
+        )
+
+    def _view(self) -> RenderableType:
+        return Group(Text(self.summary()), self._bar)
+
+    def _show(self) -> None:
+        if self._live.is_started:
+            self._live.update(self._view())
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._say(self.summary())
+
+    def _say(self, line: str) -> None:
+        self._last_line = time.monotonic()
+        if self._live.is_started:
+            self._live.console.print(Text(line))
+        else:
+            click.echo(f"gembench: {line}", err=True)
+
+
+def _line(event: ModelEnded) -> str:
+    if event.status.is_failure:
+        return f"{event.model}: {event.status}: {event.message}"
+    load = f", loaded in {event.load_seconds:.1f} s" if event.load_seconds is not None else ""
+    return f"{event.model}: {event.num_cells:,} cells in {event.seconds:.1f} s{load}"

@@ -1,0 +1,105 @@
+"""Putting queries to a live model: requests out, answers in, graded cells in batches."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+from gembench.data.journal import Cell
+from gembench.data.outcomes import Outcome
+from gembench.evaluate.evaluator import Answer, Evaluator, EvaluatorFailure, Request
+from gembench.evaluate.responses import encode_response
+from gembench.evaluate.suite import ChatTemplate, Suite
+
+
+class Prompts:
+    """The requests of a suite, rendered once for each chat template rather than once for each model."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._template: str | None = None
+        self._requests: dict[int, Sequence[Request]] = {}
+
+    def requests(self, query: int, chat_template: ChatTemplate | None) -> Sequence[Request]:
+        """What to ask for a query."""
+        template = None if chat_template is None else chat_template.digest
+        if template != self._template:
+            self._template, self._requests = template, {}
+        if query not in self._requests:
+            self._requests[query] = self.suite.requests(query, chat_template)
+        return self._requests[query]
+
+
+def answered_batches(
+    evaluator: Evaluator,
+    prompts: Prompts,
+    queries: Sequence[int],
+    *,
+    chat_template: ChatTemplate | None = None,
+    batch_size: int,
+) -> Iterator[list[Cell]]:
+    """Ask the loaded model some queries; yields their cells, `batch_size` at a time, as the answers come.
+
+    The engine gets all requests at once, so that it never runs dry between two batches. The time between two batches
+    is divided among the cells of the later one by their tokens.
+
+    Raises:
+        EvaluatorFailure: the model failed. The cells that were complete before have been yielded.
+    """
+    requests: list[Request] = []
+    places: list[tuple[int, int]] = []
+    answers: dict[int, list[Answer | None]] = {}
+    num_missing: dict[int, int] = {}
+    for query in queries:
+        of_query = prompts.requests(query, chat_template)
+        places += [(query, number) for number in range(len(of_query))]
+        requests += of_query
+        answers[query] = [None] * len(of_query)
+        num_missing[query] = len(of_query)
+
+    complete: list[tuple[int, list[Answer]]] = []
+    since = time.perf_counter()
+    try:
+        for position, answer in evaluator.answer(requests):
+            query, number = places[position]
+            answers[query][number] = answer
+            num_missing[query] -= 1
+            if num_missing[query]:
+                continue
+            complete.append((query, [one for one in answers.pop(query) if one is not None]))
+            if len(complete) == batch_size:
+                now = time.perf_counter()
+                yield _cells(prompts.suite, complete, now - since)
+                complete, since = [], now
+    except EvaluatorFailure:
+        if complete:
+            yield _cells(prompts.suite, complete, time.perf_counter() - since)
+        raise
+    if complete:
+        yield _cells(prompts.suite, complete, time.perf_counter() - since)
+
+
+def _cells(suite: Suite, complete: Sequence[tuple[int, list[Answer]]], seconds: float) -> list[Cell]:
+    num_tokens = [sum(answer.prompt_tokens + answer.completion_tokens for answer in answers) for _, answers in complete]
+    # One more for each cell, so that a cell of no known tokens costs something, and nothing is divided by zero.
+    total = sum(num_tokens) + len(complete)
+    return [
+        _cell(suite, query, answers, seconds * (tokens + 1) / total)
+        for (query, answers), tokens in zip(complete, num_tokens, strict=True)
+    ]
+
+
+def _cell(suite: Suite, query: int, answers: Sequence[Answer], seconds: float) -> Cell:
+    if any(answer.is_too_long for answer in answers):
+        outcome, grade = Outcome.TRUNCATED, None
+    else:
+        grade = suite.grade(query, answers)
+        outcome = Outcome.UNGRADED if grade is None else Outcome.ANSWERED
+    return Cell(
+        query=query,
+        outcome=outcome,
+        correct=-1 if grade is None else int(grade.is_correct),
+        score=None if grade is None else grade.score,
+        response=encode_response(answers),
+        seconds=seconds,
+        prompt_tokens=sum(answer.prompt_tokens for answer in answers),
+        completion_tokens=sum(answer.completion_tokens for answer in answers),
+    )

@@ -1,0 +1,185 @@
+"""Recording: every model of a list answers every query of a suite once, and the tensor fills.
+
+Workers, one evaluator each, take the models one by one. All that was paid for is in the recording's journal, so that
+whatever ends the recording, the same command goes on from there.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from gembench.data.journal import ModelRow
+from gembench.data.recording import Recording
+from gembench.data.status import ModelStatus
+from gembench.errors import GembenchError
+from gembench.evaluate.evaluator import Evaluator, EvaluatorLost
+from gembench.evaluate.suite import Suite
+from gembench.live.answering import Prompts
+from gembench.live.events import Event, WorkerLost
+from gembench.live.row import Candidate, record_model
+from gembench.live.swap_check import SwapCheck
+
+SECONDS_BETWEEN_PUBLISHING = 60.0
+SHARE_OF_PUBLISHING = 0.01
+"""Before the end, the tensor is published as often as takes no more than this share of the time."""
+MOST_LOSSES = 2
+"""A worker that is lost so often in a row is given up, and a model that so many workers were lost with has failed."""
+_SECONDS_PER_LOOK = 0.5
+
+
+Item = TypeVar("Item")
+
+
+class WorkersLostError(GembenchError):
+    """Models are left, and no worker to record them."""
+
+
+def record(
+    fetch: Callable[[Sequence[ModelRow]], Iterable[Candidate]],
+    suite: Suite,
+    evaluators: Sequence[Evaluator],
+    recording: Recording,
+    *,
+    commit_every: int = 64,
+    canary_every: int | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> str:
+    """Record the pending models, one on each evaluator at a time; returns the content digest of the tensor.
+
+    The journal must know the queries and the models. A model's failure is written into its row, and the others go on.
+    A model that comes out of a pass pending still, because its worker was lost or its row cannot be trusted, is in the
+    next pass.
+
+    Args:
+        fetch: brings models to this machine, in the order in which they are to be taken up; drawn from as needed.
+        suite: what they are asked.
+        evaluators: what answers, one for each worker. They are closed at the end.
+        recording: where the cells go.
+        commit_every: cells committed together: the most that a killed process loses, for each worker.
+        canary_every: after how many swaps of weights within a live engine a fresh one answers some prompts again;
+            None for evaluators that do not swap.
+        on_event: told what happens, one event at a time, from the workers' threads.
+
+    Raises:
+        TensorError: the disk does not take the cells or the tensor.
+        UsageError: a row was begun with another model of the same name.
+        WorkersLostError: no worker is left.
+        KeyboardInterrupt: passed on, once the engines are closed and the tensor is published.
+    """
+    workers = _Workers(suite, evaluators, recording, commit_every, canary_every, on_event)
+    try:
+        while pending := [row for row in recording.journal.models() if row.status == ModelStatus.PENDING]:
+            workers.record_all(fetch(pending))
+    finally:
+        workers.stop()
+        digest = recording.publish()
+    return digest
+
+
+class _Workers:
+    def __init__(
+        self,
+        suite: Suite,
+        evaluators: Sequence[Evaluator],
+        recording: Recording,
+        commit_every: int,
+        canary_every: int | None,
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._suite = suite
+        self._recording = recording
+        self._commit_every = commit_every
+        self._on_event = on_event
+        self._event_lock = threading.Lock()
+        self._is_stopping = threading.Event()
+        self._checks = {
+            evaluator: SwapCheck(evaluator, Prompts(suite), recording.journal, canary_every, self._tell)
+            for evaluator in evaluators
+        }
+        self._num_losses: Counter[str] = Counter()
+        self._pool = ThreadPoolExecutor(max_workers=len(evaluators), thread_name_prefix="worker")
+
+    def record_all(self, candidates: Iterable[Candidate]) -> None:
+        """One pass over the candidates."""
+        if not self._checks:
+            raise WorkersLostError("every worker was lost, and models are left; give the same command again.")
+        queue = _Shared(candidates)
+        running = {self._pool.submit(self._work, evaluator, queue) for evaluator in list(self._checks)}
+        published, took = time.monotonic(), 0.0
+        while running:
+            done, running = wait(running, timeout=_SECONDS_PER_LOOK, return_when=FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()
+            if time.monotonic() - published > max(SECONDS_BETWEEN_PUBLISHING, took / SHARE_OF_PUBLISHING):
+                began = time.monotonic()
+                self._recording.publish()
+                published, took = time.monotonic(), time.monotonic() - began
+
+    def stop(self) -> None:
+        """End the workers, whatever they are at, and their engines."""
+        self._is_stopping.set()
+        for evaluator in self._checks:
+            evaluator.close()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _tell(self, event: Event) -> None:
+        with self._event_lock:
+            self._on_event(event)
+
+    def _work(self, evaluator: Evaluator, queue: "_Shared[Candidate]") -> None:
+        num_losses = 0
+        for candidate in queue:
+            if self._is_stopping.is_set():
+                return
+            try:
+                self._record(evaluator, candidate)
+                num_losses = 0
+            except EvaluatorLost as lost:
+                num_losses += 1
+                self._lose(candidate, lost)
+                if num_losses == MOST_LOSSES:
+                    del self._checks[evaluator]
+                    return
+            except Exception:
+                # An engine that is closed under a worker's hands may fail in any way.
+                if not self._is_stopping.is_set():
+                    raise
+            finally:
+                candidate.release()
+
+    def _record(self, evaluator: Evaluator, candidate: Candidate) -> None:
+        check = self._checks[evaluator]
+        check.before(candidate)
+        ended = record_model(
+            candidate,
+            evaluator,
+            check.prompts,
+            self._recording.journal,
+            commit_every=self._commit_every,
+            is_stopping=self._is_stopping.is_set,
+            on_event=self._tell,
+        )
+        self._tell(ended)
+        check.after(candidate, ended)
+
+    def _lose(self, candidate: Candidate, lost: EvaluatorLost) -> None:
+        self._num_losses[candidate.model] += 1
+        if self._num_losses[candidate.model] == MOST_LOSSES:
+            message = f"its worker was lost {MOST_LOSSES} times, the last time with: {lost}"
+            self._recording.journal.end(candidate.model, ModelStatus.ENGINE_CRASHED, message)
+        self._tell(WorkerLost(candidate.model, str(lost)))
+
+
+class _Shared(Iterator[Item]):
+    """An iterator that several threads draw from, one at a time."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = iter(items)
+        self._lock = threading.Lock()
+
+    def __next__(self) -> Item:
+        with self._lock:
+            return next(self._items)

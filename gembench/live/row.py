@@ -1,0 +1,75 @@
+"""Recording one model: load it, ask what it has not answered yet, grade, commit."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from gembench.live.answering import Prompts, answered_batches
+from gembench.data.journal import Journal
+from gembench.data.status import ModelStatus
+from gembench.evaluate.evaluator import Checkpoint, Evaluator, EvaluatorFailure
+from gembench.evaluate.suite import ChatTemplate
+from gembench.live.events import CellsCommitted, Event, ModelEnded, ModelStarted
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model to be recorded, on this machine's disk, or the reason why it cannot be.
+
+    Attributes:
+        model: its id in the tensor.
+        checkpoint: its files, or the failure that kept them from coming here.
+        architecture: models of one architecture may go into one live engine, one after the other.
+        fingerprint: digests of what its answers depend on: weights, tokenizer, template.
+        chat_template: how it wants to be spoken to; None for plain prompts.
+        release: called when its files are no longer needed.
+    """
+
+    model: str
+    checkpoint: Checkpoint | EvaluatorFailure
+    architecture: str = ""
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
+    chat_template: ChatTemplate | None = None
+    release: Callable[[], None] = lambda: None
+
+
+def record_model(
+    candidate: Candidate,
+    evaluator: Evaluator,
+    prompts: Prompts,
+    journal: Journal,
+    *,
+    commit_every: int,
+    is_stopping: Callable[[], bool],
+    on_event: Callable[[Event], None],
+) -> ModelEnded:
+    """Fill a model's row as far as the model lets; its failure is written into the row, and is no error here.
+
+    Raises:
+        TensorError: the journal does not take the cells.
+        UsageError: the row was begun with another model of that name.
+    """
+    started = time.perf_counter()
+    load_seconds: float | None = None
+    status, message, num_cells = ModelStatus.OK, "", 0
+    try:
+        if isinstance(candidate.checkpoint, EvaluatorFailure):
+            raise candidate.checkpoint
+        answered = journal.begin(candidate.model, candidate.fingerprint)
+        left = [query for query in range(len(prompts.suite.queries)) if query not in answered]
+        on_event(ModelStarted(candidate.model, len(left)))
+        if left:
+            evaluator.load(candidate.checkpoint)
+            load_seconds = time.perf_counter() - started
+        for cells in answered_batches(
+            evaluator, prompts, left, chat_template=candidate.chat_template, batch_size=commit_every
+        ):
+            journal.commit(candidate.model, cells)
+            num_cells += len(cells)
+            num_tokens = sum(cell.prompt_tokens + cell.completion_tokens for cell in cells)
+            on_event(CellsCommitted(candidate.model, len(cells), num_tokens))
+    except EvaluatorFailure as failure:
+        # Whoever stops the recording takes the engine away, which is no fault of the model's.
+        status, message = (ModelStatus.PENDING, "") if is_stopping() else (failure.status, str(failure))
+    journal.end(candidate.model, status, message, load_seconds)
+    return ModelEnded(candidate.model, status, message, num_cells, load_seconds, time.perf_counter() - started)
