@@ -1,0 +1,281 @@
+"""The Hugging Face Hub: the one importer of `huggingface_hub`, and what its errors mean for a model.
+
+`HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` are read at each call, `HF_HOME` when the library is first imported.
+Requests that fail with 408, 429, 5xx or no connection are repeated by the library's own exponential back-off, which
+waits as long as `Retry-After` says.
+"""
+
+import errno
+import glob
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gembench.data.status import ModelStatus
+from gembench.evaluate.evaluator import EvaluatorFailure
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, ModelInfo
+
+_TIMEOUT_SECONDS = 30
+_RETRIED = (408, 429, 500, 502, 503, 504)
+_REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+LIST_PROPERTIES = ("createdAt", "downloads", "gated", "likes", "private", "safetensors", "sha", "tags")
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A model repository at a commit: what the Hub knows of it, and its files as `ModelFiles`.
+
+    Attributes:
+        repo_id: `org/name`.
+        sha: the commit.
+        sizes: bytes of each file outside subfolders, by name.
+        sha256: hex digest, of the files that the Hub stores as large files.
+        parent: the first model that the card says it was made from, "" if it does not.
+        license: as the card names it, "" if it does not.
+        downloads: in the last 30 days.
+        likes: how many people like it.
+        num_parameters: as its safetensors files say; None if the Hub has not counted.
+        created: ISO 8601 time, "" if unknown.
+    """
+
+    repo_id: str
+    sha: str
+    sizes: Mapping[str, int]
+    sha256: Mapping[str, str]
+    parent: str
+    license: str
+    downloads: int | None
+    likes: int | None
+    num_parameters: int | None
+    created: str
+
+    @property
+    def place(self) -> str:
+        """Repository and commit."""
+        return f"{self.repo_id} at {self.sha[:12]}"
+
+    def read(self, name: str, start: int = 0, stop: int | None = None) -> bytes:
+        """The bytes from `start` to before `stop`, or to the file's end. Raises EvaluatorFailure."""
+        from huggingface_hub import hf_hub_url
+
+        stop = self.sizes[name] if stop is None else min(stop, self.sizes[name])
+        if start >= stop:
+            return b""
+        url = hf_hub_url(self.repo_id, name, revision=self.sha, endpoint=_endpoint())
+        with _failures(self.repo_id, self.sha):
+            return _get(url, start, stop)
+
+
+def is_offline() -> bool:
+    """Whether `HF_HUB_OFFLINE` forbids the network."""
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+def hub_api() -> "HfApi":
+    """The library's client for the endpoint that `HF_ENDPOINT` names now."""
+    from huggingface_hub import HfApi
+
+    return HfApi(endpoint=_endpoint(), library_name="gembench")
+
+
+def repo(repo_id: str, revision: str | None) -> Repo:
+    """What the Hub knows of a repository at a revision (None for the newest), by one request.
+
+    Raises:
+        EvaluatorFailure: `NOT_FOUND`, `GATED`, or `DOWNLOAD_FAILED` where the Hub cannot be asked.
+    """
+    from huggingface_hub import ModelInfo
+
+    # `HfApi.model_info` asks once and gives up; the library's back-off asks again.
+    url = f"{hub_api().endpoint}/api/models/{repo_id}"
+    if revision:
+        url += f"/revision/{quote(revision, safe='')}"
+    with _failures(repo_id, revision):
+        info = ModelInfo(**json.loads(_get(f"{url}?blobs=true")))  # type: ignore[no-untyped-call]
+    files = [file for file in info.siblings or () if "/" not in file.rfilename]
+    return Repo(
+        repo_id=info.id,
+        sha=str(info.sha),
+        sizes={file.rfilename: file.size or 0 for file in files},
+        sha256={file.rfilename: file.lfs.sha256 for file in files if file.lfs},
+        parent=next(iter(parents(info)), ""),
+        license=license_of(info),
+        downloads=info.downloads,
+        likes=info.likes,
+        num_parameters=info.safetensors.total if info.safetensors else None,
+        created=info.created_at.isoformat() if info.created_at else "",
+    )
+
+
+def children(base: str) -> Iterator["ModelInfo"]:
+    """The models whose cards name `base` as what they were made from, page by page. Raises EvaluatorFailure."""
+    with _failures(base, None):
+        yield from hub_api().list_models(filter=f"base_model:{base}", expand=list(LIST_PROPERTIES))  # type: ignore[arg-type]
+
+
+def parents(info: "ModelInfo") -> Sequence[str]:
+    """The models that a card names as its bases, in the order of its tags."""
+    named = [tag.split(":") for tag in info.tags or () if tag.startswith("base_model:")]
+    return list(dict.fromkeys(parts[-1] for parts in named))
+
+
+def license_of(info: "ModelInfo") -> str:
+    """The licence that a card names, "" if it names none."""
+    return next((tag.removeprefix("license:") for tag in info.tags or () if tag.startswith("license:")), "")
+
+
+def cached_snapshot(repo_id: str, revision: str | None) -> Path:
+    """The folder in the user's own Hugging Face cache that holds a revision, whole or in part; named by its commit.
+
+    Raises:
+        EvaluatorFailure: `DOWNLOAD_FAILED`, there is none.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, revision=revision, local_files_only=True))
+    except LocalEntryNotFoundError as error:
+        raise EvaluatorFailure(
+            ModelStatus.DOWNLOAD_FAILED,
+            f"{repo_id}: HF_HUB_OFFLINE is set, and {revision or 'main'} is not in the Hugging Face cache; unset it, "
+            f"or run hf download {repo_id} first.",
+        ) from error
+
+
+def complete_snapshot(repo_id: str, sha: str, sizes: Mapping[str, int]) -> Path | None:
+    """The folder in the user's own Hugging Face cache that holds all these files (name → bytes) of a commit, if any."""
+    from huggingface_hub import try_to_load_from_cache
+
+    paths = [try_to_load_from_cache(repo_id, name, revision=sha) for name in sizes]
+    found = [Path(path) for path in paths if isinstance(path, str)]
+    whole = len(found) == len(sizes) and all(path.stat().st_size == sizes[path.name] for path in found)
+    return found[0].parent if found and whole else None
+
+
+def download(repo_id: str, sha: str, names: Sequence[str], folder: Path) -> None:
+    """Fetch files of a commit into a folder, those that are not there yet, with the library's own retries.
+
+    Raises:
+        EvaluatorFailure: `is_transient` says of its cause whether another attempt may do better.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        are_progress_bars_disabled,
+        disable_progress_bars,
+    )
+
+    if not are_progress_bars_disabled():
+        disable_progress_bars()  # They would draw over the live view.
+    with _failures(repo_id, sha):
+        snapshot_download(
+            repo_id,
+            revision=sha,
+            local_dir=folder,
+            allow_patterns=[glob.escape(name) for name in names],
+            endpoint=_endpoint(),
+            library_name="gembench",
+        )
+
+
+def is_transient(failure: EvaluatorFailure) -> bool:
+    """Whether a failed download may succeed when tried again."""
+    cause = failure.__cause__
+    return failure.status is ModelStatus.DOWNLOAD_FAILED and getattr(cause, "errno", None) not in _REASONS
+
+
+def _endpoint() -> str | None:
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def _get(url: str, start: int = 0, stop: int | None = None) -> bytes:
+    """The body of a URL, or its bytes from `start` to before `stop`, even where a server ignores ranges."""
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]
+        build_hf_headers,
+        hf_raise_for_status,
+        http_stream_backoff,
+    )
+
+    headers = build_hf_headers(library_name="gembench")
+    headers["Accept-Encoding"] = "identity"
+    if stop is not None:
+        headers["Range"] = f"bytes={start}-{stop - 1}"
+    body = bytearray()
+    with http_stream_backoff(
+        "GET", url, headers=headers, timeout=_TIMEOUT_SECONDS, retry_on_status_codes=_RETRIED
+    ) as response:
+        hf_raise_for_status(response)
+        skipped = start if response.status_code != 206 else 0
+        for chunk in response.iter_bytes():
+            body += chunk
+            if stop is not None and len(body) >= skipped + stop - start:
+                break
+    return bytes(body[skipped:] if stop is None else body[skipped : skipped + stop - start])
+
+
+@contextmanager
+def _failures(repo_id: str, revision: str | None) -> Iterator[None]:
+    """Turn what the library raises into a model's status and a sentence."""
+    from huggingface_hub import errors
+
+    url = f"{_endpoint() or 'https://huggingface.co'}/{repo_id}"
+    try:
+        yield
+    except errors.GatedRepoError as error:
+        raise EvaluatorFailure(
+            ModelStatus.GATED,
+            f"{repo_id} is gated: ask for access at {url}, and set HF_TOKEN to a token of that account.",
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise EvaluatorFailure(
+            ModelStatus.NOT_FOUND, f"{repo_id} has no revision {revision!r}; see its branches and tags at {url}."
+        ) from error
+    except errors.DisabledRepoError as error:
+        raise EvaluatorFailure(ModelStatus.NOT_FOUND, f"{repo_id} was disabled by the Hub; leave it out.") from error
+    except errors.EntryNotFoundError as error:
+        # The library says so too where it could not ask for the file.
+        raise _download_failed(repo_id, error) from error
+    except errors.RepositoryNotFoundError as error:
+        raise EvaluatorFailure(
+            ModelStatus.NOT_FOUND,
+            f"{repo_id} is not on the Hub, or private: correct the id, or set HF_TOKEN to a token that may read it.",
+        ) from error
+    except errors.HFValidationError as error:
+        raise EvaluatorFailure(ModelStatus.NOT_FOUND, f"{repo_id!r} is no id of the Hub: {error}.") from error
+    except errors.HfHubHTTPError as error:
+        if error.response.status_code in (401, 403):
+            raise EvaluatorFailure(
+                ModelStatus.GATED, f"{repo_id}: the Hub refuses it to you; set HF_TOKEN to a token that may read it."
+            ) from error
+        raise _download_failed(repo_id, error) from error
+    except (_network_error(), OSError, ValueError, RuntimeError) as error:
+        # RuntimeError: what the Xet client raises.
+        raise _download_failed(repo_id, error) from error
+
+
+def _network_error() -> type[Exception]:
+    """The root of the HTTP client's errors; which client that is depends on the library's version."""
+    from huggingface_hub import errors
+
+    root: Any = vars(errors)["HTTPError"]
+    return root if issubclass(root, Exception) else OSError
+
+
+def _download_failed(repo_id: str, error: Exception) -> EvaluatorFailure:
+    reason = _REASONS.get(getattr(error, "errno", None) or 0)
+    if reason:
+        return EvaluatorFailure(ModelStatus.DOWNLOAD_FAILED, f"{repo_id}: {reason}; free some space, and try again.")
+    origin: BaseException = error.__cause__ or error
+    said = " ".join(str(origin).split())[:200]
+    return EvaluatorFailure(
+        ModelStatus.DOWNLOAD_FAILED,
+        f"{repo_id}: the Hub cannot be reached or breaks off ({said or type(origin).__name__}); try again later with "
+        f"--retry-failed.",
+    )
