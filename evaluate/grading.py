@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lm_eval.api.task import Task
 
 FULL_MARKS = 1.0
-"""An answer is right if it has full marks, so that a metric of shares, such as f1, is passed by a perfect answer only."""
+"""An answer is right if it has full marks; where a metric gives shares, as f1 does, no lesser answer is."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ class Grader:
         return Grade(is_correct=score == FULL_MARKS, score=score)
 
     def description(self) -> list[Any]:
-        """What the grades depend on beside the documents, as JSON: names, versions, settings and source of functions."""
+        """What grades depend on beside the documents: names, versions, settings, source of functions; JSON."""
         config = self._task.config
         parts = (config.filter_list, config.metric_list, config.process_results)
         return [self._task.task_name, str(self._task.VERSION), self.filter_name, self.metric, *map(_described, parts)]

@@ -119,16 +119,19 @@ class TaskLibrary:
 
 @contextmanager
 def _as_the_harness_loads() -> Iterator[None]:
-    """Seeds that tasks shuffle with, as `simple_evaluate` sets them, and no log on the way; all as before at the end."""
-    logger = logging.getLogger("lm_eval")
-    level, python_state, numpy_state = logger.level, random.getstate(), np.random.get_state()
-    logger.setLevel(logging.ERROR)
+    """The seeds that `simple_evaluate` sets, for tasks that shuffle, and no log; all as before at the end."""
+    loggers = [logging.getLogger(name) for name in ("lm_eval", "huggingface_hub")]
+    levels, python_state = [logger.level for logger in loggers], random.getstate()
+    numpy_state = np.random.get_state()  # noqa: NPY002, the generator that tasks draw from
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     random.seed(DEFAULT_RANDOM_SEED)
-    np.random.seed(DEFAULT_OTHER_SEED)  # noqa: NPY002, the generator that tasks draw from
+    np.random.seed(DEFAULT_OTHER_SEED)  # noqa: NPY002
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         random.setstate(python_state)
         np.random.set_state(numpy_state)  # noqa: NPY002
 

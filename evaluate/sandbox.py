@@ -1,0 +1,157 @@
+"""A sandbox for programs that a model wrote: bubblewrap, without network, files of the machine, or time without end.
+
+A program sees the standard library, a small /tmp of its own and nothing else. Whether it ran to its end is told by a
+random word that it is not given, so that leaving early or printing a success is none. A program written against this
+very runner could still find that word in its own memory: grades tell honest models apart, they are no seal.
+"""
+
+import json
+import math
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gembench.errors import GembenchError
+
+_RUNNER = Path(__file__).with_name("sandbox_runner.py")
+_INSTALL = "install the Debian package bubblewrap (0.8 or newer)"
+_MOST_PROCESSES = 16
+_MOST_OPEN_FILES = 64
+_LARGEST_FILE = 16 * 2**20
+_LONGEST_VERDICT = 2**16
+# What systemd hands out to services without a user: nobody's files, and a count of processes of their own.
+_FIRST_USER, _NUM_USERS = 61184, 4336
+
+
+class SandboxError(GembenchError):
+    """The sandbox itself does not work: nothing is known about the program."""
+
+
+@dataclass(frozen=True)
+class SandboxResult:
+    """What became of a program.
+
+    Attributes:
+        has_finished: its last statement was carried out, and no exception left it.
+        message: why not, in one line; "" if it has.
+        seconds: from start to end, that of the sandbox included.
+    """
+
+    has_finished: bool
+    message: str
+    seconds: float
+
+
+@cache
+def require_sandbox() -> None:
+    """Make sure that there is a sandbox and that it works; tried once.
+
+    Raises:
+        SandboxError: there is none, or it cannot run a program that does nothing.
+    """
+    try:
+        result = run_sandboxed("pass", seconds=30, memory_bytes=2**29)
+    except SandboxError as error:
+        raise SandboxError(f"code written by a model cannot be run here: {error}") from error
+    if not result.has_finished:
+        raise SandboxError(f"code written by a model cannot be run here: an empty program failed ({result.message}).")
+
+
+def run_sandboxed(program: str, *, seconds: float, memory_bytes: int) -> SandboxResult:
+    """Run a Python program to its end, or to that of its time.
+
+    Args:
+        program: its text.
+        seconds: the longest that it may take.
+        memory_bytes: the most address space of each of its processes, and the most that /tmp holds.
+
+    Raises:
+        SandboxError: bubblewrap is missing or fails.
+    """
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        raise SandboxError(f"there is no bwrap; {_INSTALL}.")
+    started, finished = secrets.token_hex(), secrets.token_hex()
+    order = {
+        "program": program,
+        "started": started,
+        "finished": finished,
+        "limits": _limits(seconds, memory_bytes),
+        "user": _FIRST_USER + secrets.randbelow(_NUM_USERS),
+    }
+    start = time.monotonic()
+    said, exit_code = _run(_command(bwrap, memory_bytes), json.dumps(order).encode(), seconds)
+    duration = time.monotonic() - start
+    before, is_started, verdict = said.partition(started)
+    if not is_started:
+        reason = " ".join(before.split())[:300] or f"it did not start in {seconds:g} s"
+        raise SandboxError(f"bwrap fails: {reason}; {_INSTALL}, and allow it user namespaces.")
+    if verdict == finished:
+        return SandboxResult(has_finished=True, message="", seconds=duration)
+    if exit_code is None:
+        return SandboxResult(has_finished=False, message=f"it took longer than {seconds:g} s", seconds=duration)
+    reason = " ".join(verdict.split()) or f"it ended early with exit code {exit_code}"
+    return SandboxResult(has_finished=False, message=reason, seconds=duration)
+
+
+def _run(command: list[str], order: bytes, seconds: float) -> tuple[str, int | None]:
+    """What was said, and the exit code, None if time ran out. A pipe that nobody reads stops whoever floods it."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(reader, False)
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True
+        ) as process:
+            try:
+                process.communicate(order, timeout=seconds)
+                exit_code: int | None = process.returncode
+            except subprocess.TimeoutExpired:
+                exit_code = None
+            finally:
+                process.kill()
+        try:
+            said = os.read(reader, _LONGEST_VERDICT)
+        except BlockingIOError:
+            said = b""
+    finally:
+        os.close(reader)
+        os.close(writer)
+    return said.decode(errors="replace"), exit_code
+
+
+def _limits(seconds: float, memory_bytes: int) -> dict[str, int]:
+    return {
+        "RLIMIT_AS": memory_bytes,
+        "RLIMIT_CPU": math.ceil(seconds),
+        "RLIMIT_FSIZE": min(_LARGEST_FILE, memory_bytes),
+        "RLIMIT_NPROC": _MOST_PROCESSES,
+        "RLIMIT_NOFILE": _MOST_OPEN_FILES,
+        "RLIMIT_CORE": 0,
+    }
+
+
+def _command(bwrap: str, memory_bytes: int) -> list[str]:
+    python = Path(sys.executable).resolve()
+    installed = Path(sys.base_prefix).resolve()
+    command = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    command += ["--die-with-parent", "--new-session", "--clearenv", "--setenv", "HOME", "/tmp", "--cap-drop", "ALL"]
+    if os.getuid() == 0:
+        # The runner becomes a user of its own: of root the kernel does not limit the number of processes.
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-user", "--disable-userns"]
+    # Folders on the way are made passable, and empty: the interpreter may lie in a home.
+    for folder in (Path("/etc"), *reversed(installed.parents[:-1])):
+        command += ["--perms", "0755", "--dir", str(folder)]
+    for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", str(installed)):
+        command += ["--ro-bind-try", place, place]
+    command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    command += ["--perms", "1777", "--size", str(memory_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    command += ["--remount-ro", "/"]
+    return [*command, str(python), "-I", "-S", "-B", "-X", "utf8", "-c", _RUNNER.read_text(encoding="utf-8")]
