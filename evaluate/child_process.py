@@ -114,7 +114,9 @@ class ChildProcess:
         self._log.truncate(0)
 
     def last_words(self) -> str:
-        """The last lines that it printed, in one line; "" if there are none."""
+        """The last lines that it printed, in one line; "" if there are none, or it was ended."""
+        if self._log.closed:
+            return ""
         size = os.fstat(self._log.fileno()).st_size
         tail = os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
         lines = (line.strip() for line in _TERMINAL_CODES.sub(b"", tail).decode(errors="replace").splitlines())
@@ -132,8 +134,8 @@ class ChildProcess:
         self.exit_code(_SECONDS_TO_DIE)  # One that a driver holds in the kernel dies when the driver lets go.
         self._guard.kill()
         self._guard.communicate()
-        self._connection.close()
         self._log.close()
+        # The connection closes with its last user: another thread may be waiting for a message.
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):  # All of the group have ended by themselves.

@@ -51,6 +51,7 @@ class EngineProcess:
         self._end_child = weakref.finalize(self, lambda: None)
         self._num_loads = 0
         self._holds_model = False
+        self._is_busy = False
         self._is_answering = False
         self._turn = 0
 
@@ -136,24 +137,21 @@ class EngineProcess:
             raise EvaluatorFailure(ModelStatus.ENGINE_CRASHED, what)
 
     def restart(self) -> None:
-        """End the engine's process and start a fresh one, which holds no model yet.
-
-        Raises:
-            EngineStartError: it cannot be started.
-        """
+        """End the engine's process, so that the next model is loaded into a fresh one."""
         self.close()
-        self._settings = self._start()
 
     def close(self) -> None:
-        """Close the engine and end its process, and all that it started."""
-        if self._child is not None and not self._is_answering:
+        """Close the engine and end its process, and all that it started. Another thread may do it, at any time."""
+        child = self._child
+        if child is not None and not self._is_busy and not self._is_answering:
             try:
-                self._child.send(wire.encode(wire.Close()))
+                child.send(wire.encode(wire.Close()))
             except (TimeoutError, ConnectionError):
-                self._end()
+                child.end()
             else:
-                self._child.exit_code(_SECONDS_TO_CLOSE)
+                child.exit_code(_SECONDS_TO_CLOSE)
         self._end()
+        self._num_loads = 0
 
     def _start(self) -> Settings:
         self._child = ChildProcess("gembench.evaluate.engine_worker", send_timeout=self._answer_timeout)
@@ -165,8 +163,8 @@ class EngineProcess:
             raise EngineStartError(str(failure)) from failure
 
     def _end(self) -> None:
+        self._child = None  # first of all: a thread that waits for the child then knows why it is gone
         self._end_child()
-        self._child = None
         self._holds_model = False
         self._is_answering = False
         self._turn += 1
@@ -217,20 +215,27 @@ class EngineProcess:
     @contextmanager
     def _watched(self, timeout: float, doing: str) -> Iterator[ChildProcess]:
         """The child, ended if it falls silent or dies, or if this process is interrupted in the middle of a message."""
-        if self._child is None:
+        child = self._child
+        if child is None:
             raise EvaluatorFailure(ModelStatus.ENGINE_CRASHED, f"the {self._engine} engine does not run; load a model.")
+        self._is_busy = True
         try:
-            yield self._child
+            yield child
         except TimeoutError as error:
             what = f"was silent for {timeout:g} s while {doing} and was ended; give it more time if it is only slow"
             raise self._end_for(ModelStatus.TIMEOUT, what) from error
         except (EOFError, ConnectionError) as error:
-            code = self._child.exit_code(_SECONDS_TO_CLOSE)
+            if self._child is not child:
+                what = f"the {self._engine} engine was closed while {doing}."
+                raise EvaluatorFailure(ModelStatus.ENGINE_CRASHED, what) from error
+            code = child.exit_code(_SECONDS_TO_CLOSE)
             status = ModelStatus.OUT_OF_MEMORY if code == -signal.SIGKILL else ModelStatus.ENGINE_CRASHED
             raise self._end_for(status, f"{_manner_of_death(code)} while {doing}") from error
         except BaseException:
             self._end()
             raise
+        finally:
+            self._is_busy = False
 
     def _end_for(self, status: ModelStatus, what: str) -> EvaluatorFailure:
         """End the process for a failure, and say what happened with its last words."""

@@ -1,4 +1,7 @@
-"""The engines by name: the one place where a name becomes an evaluator. None is imported before it is made."""
+"""The engines by name: the one place where a name becomes an evaluator. None is imported before it is made.
+
+`EngineProcess` hosts any of them in a process of its own, where it may hang, crash or leave memory behind.
+"""
 
 import difflib
 import inspect
@@ -29,22 +32,24 @@ class Engine:
         evaluator: the name of its class there.
         extra: the extra that installs `packages`; "" if it needs none.
         packages: what must be importable before it is.
-        is_hosted: whether it runs in a process of its own, because it may hang, crash or leave memory behind.
+        reads_files: whether it needs a model's files here; if not, it knows models by their names.
+        swaps_weights: whether it may put a model's weights into the engine that held the model before.
     """
 
     module: str
     evaluator: str
     extra: str = ""
     packages: tuple[str, ...] = ()
-    is_hosted: bool = True
+    reads_files: bool = True
+    swaps_weights: bool = False
 
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {
         "hf": Engine("gembench.evaluate.hf_engine", "HfEngine", "hf", ("torch", "transformers")),
-        "vllm": Engine("gembench.evaluate.vllm_engine", "VllmEngine", "vllm", ("vllm",)),
-        "openai": Engine("gembench.evaluate.openai_server", "OpenAiServer", "openai", ("openai",), is_hosted=False),
-        "scripted": Engine("gembench.evaluate.scripted", "Scripted"),
+        "vllm": Engine("gembench.evaluate.vllm_engine", "VllmEngine", "vllm", ("vllm",), swaps_weights=True),
+        "openai": Engine("gembench.evaluate.openai_server", "OpenAiServer", "openai", ("openai",), reads_files=False),
+        "scripted": Engine("gembench.evaluate.scripted", "Scripted", reads_files=False),
     }
 )
 

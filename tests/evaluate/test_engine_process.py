@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -220,7 +221,7 @@ def test_a_checkpoint_that_cannot_be_swapped_in_gets_a_process_of_its_own(host):
     assert not engine.can_swap(checkpoint("b"))
 
 
-def test_a_restart_gives_a_fresh_process_that_holds_no_model(engine):
+def test_after_a_restart_the_next_model_is_loaded_into_a_fresh_process(engine):
     engine.load(checkpoint())
     (pid,) = ask(engine, "pid")
     assert not engine.is_fresh
@@ -231,6 +232,31 @@ def test_a_restart_gives_a_fresh_process_that_holds_no_model(engine):
         ask(engine, "hello")
     engine.load(checkpoint())
     assert ask(engine, "pid") != [pid]
+    assert engine.is_fresh
+
+
+def test_another_thread_may_close_the_engine_in_the_middle_of_an_answer(engine):
+    (pid,) = ask(engine, "pid")
+    answers = engine.answer([Generate("hang"), Generate("hello")])
+    next(answers)
+    with ThreadPoolExecutor(1) as pool:
+        rest = pool.submit(list, answers)
+        time.sleep(0.2)
+        engine.close()
+        with pytest.raises(EvaluatorFailure, match="was closed while answering, 1 of 2"):
+            rest.result()
+    assert all_end(pid)
+
+
+def test_another_thread_may_close_the_engine_in_the_middle_of_a_load(engine):
+    (pid,) = ask(engine, "pid")
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(engine.load, checkpoint("hang"))
+        time.sleep(0.2)
+        engine.close()
+        with pytest.raises(EvaluatorFailure, match="was closed while loading the model"):
+            load.result()
+    assert all_end(pid)
 
 
 def test_an_answer_left_half_way_does_not_leak_into_the_next(engine):
