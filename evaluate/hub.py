@@ -9,7 +9,7 @@ import errno
 import glob
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gembench.data.status import ModelStatus
+from gembench.errors import GembenchError
 from gembench.evaluate.evaluator import EvaluatorFailure
 
 if TYPE_CHECKING:
@@ -24,8 +25,13 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 30
 _RETRIED = (408, 429, 500, 502, 503, 504)
-_REASONS = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+DISK_FULL = errno.ENOSPC
+_REASONS = {DISK_FULL: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 LIST_PROPERTIES = ("createdAt", "downloads", "gated", "likes", "private", "safetensors", "sha", "tags")
+
+
+class DownloadStoppedError(GembenchError):
+    """A download was given up because the recording ends."""
 
 
 @dataclass(frozen=True)
@@ -160,20 +166,29 @@ def complete_snapshot(repo_id: str, sha: str, sizes: Mapping[str, int]) -> Path 
     return found[0].parent if found and whole else None
 
 
-def download(repo_id: str, sha: str, names: Sequence[str], folder: Path) -> None:
+def download(
+    repo_id: str, sha: str, names: Sequence[str], folder: Path, *, is_stopping: Callable[[], bool] = lambda: False
+) -> None:
     """Fetch files of a commit into a folder, those that are not there yet, with the library's own retries.
 
     Raises:
-        EvaluatorFailure: `is_transient` says of its cause whether another attempt may do better.
+        EvaluatorFailure: `is_transient` says whether another attempt may do better.
+        DownloadStoppedError: `is_stopping` came true.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import (  # type: ignore[attr-defined]
-        are_progress_bars_disabled,
-        disable_progress_bars,
-    )
+    from huggingface_hub.utils import tqdm
 
-    if not are_progress_bars_disabled():
-        disable_progress_bars()  # They would draw over the live view.
+    class StoppableProgress(tqdm):  # type: ignore[type-arg, misc]
+        """Draws nothing, as a live view has the terminal, and ends the download between two pieces of a file."""
+
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            super().__init__(*args, **{**settings, "disable": True})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            if is_stopping():
+                raise DownloadStoppedError(f"{repo_id}: the download was stopped.")
+            return super().update(n)  # type: ignore[no-any-return]
+
     with _failures(repo_id, sha):
         snapshot_download(
             repo_id,
@@ -182,6 +197,7 @@ def download(repo_id: str, sha: str, names: Sequence[str], folder: Path) -> None
             allow_patterns=[glob.escape(name) for name in names],
             endpoint=_endpoint(),
             library_name="gembench",
+            tqdm_class=StoppableProgress,
         )
 
 

@@ -3,6 +3,7 @@
 Only small JSON files and the headers of safetensors files are read, here or on the Hub.
 """
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -139,6 +140,7 @@ class _Checks:
 
     def __init__(self, known: Sequence[ModelSource]) -> None:
         self._known = {source.model: source for source in known}
+        self._one_base = threading.Lock()
         self._bases: dict[tuple[str | None, str | None, Path | None], Preflight] = {}
 
     def check(self, source: ModelSource, *, is_base: bool = False) -> Preflight:
@@ -185,9 +187,10 @@ class _Checks:
     def _base(self, source: ModelSource, config: Mapping[str, Any], files: ModelFiles) -> Preflight:
         base_source = self._find_base(source, config, files)
         key = (base_source.repo_id, base_source.revision, base_source.folder)
-        if key not in self._bases:
-            self._bases[key] = self.check(base_source, is_base=True)
-        return self._bases[key]
+        with self._one_base:
+            if key not in self._bases:
+                self._bases[key] = self.check(base_source, is_base=True)
+            return self._bases[key]
 
     def _find_base(self, source: ModelSource, config: Mapping[str, Any], files: ModelFiles) -> ModelSource:
         named = config.get("base_model_name_or_path")
@@ -253,7 +256,7 @@ def _check_full_model(source: ModelSource, files: ModelFiles) -> Preflight:
             read_weights(files)  # Says what to do with GGUF files.
         raise EvaluatorFailure(
             ModelStatus.UNSUPPORTED,
-            f"{files.place}: no {CONFIG}, so that no engine knows what it is; leave it out, or export it for transformers.",
+            f"{files.place}: no {CONFIG}, so that no engine knows it; leave it out, or export it for transformers.",
         )
     config = read_json(files, CONFIG)
     architecture = architecture_name(config, files.place)
