@@ -291,6 +291,12 @@ class Journal:
             connection.execute("DELETE FROM cell WHERE model = ?", (position,))
             connection.execute("UPDATE model SET status = 'pending', message = '' WHERE position = ?", (position,))
 
+    def num_cells(self, position: int) -> int:
+        """How many cells the model at a position has."""
+        with self._transaction() as connection:
+            (count,) = connection.execute("SELECT count(*) FROM cell WHERE model = ?", (position,)).fetchone()
+            return int(count)
+
     def cells(self, position: int) -> list[Cell]:
         """The cells of the model at a position, by query."""
         with self._transaction() as connection:

@@ -5,17 +5,16 @@ interrupted, and now and then before; the same recording opened again goes on wh
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
-from gembench.data.journal import Cell, Journal, ModelRow
+from gembench.data.journal import Cell, Journal
 from gembench.data.outcomes import Outcome
 from gembench.data.schema import COORDINATES, make_tensor
-from gembench.data.status import ModelStatus
 from gembench.data.stores import is_url, local_path
 from gembench.data.tensor import write_tensor
 from gembench.errors import TensorExistsError, UsageError
@@ -107,8 +106,3 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
         unknown = _UNKNOWN[COORDINATES[name].kind]
         columns[name] = [unknown if row.get(name) is None else row[name] for row in rows]
     return columns
-
-
-def models_left(rows: Iterable[ModelRow], *, retry_failed: bool) -> list[ModelRow]:
-    """The models that are still to be recorded: the pending ones, and on request those that failed."""
-    return [row for row in rows if row.status == ModelStatus.PENDING or (retry_failed and row.status.is_failure)]

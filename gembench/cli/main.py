@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from gembench.cli.info import info
+from gembench.cli.record import record
 from gembench.cli.simulate import simulate
 from gembench.cli.synth import synth
 from gembench.cli.tensors import tensors
@@ -83,7 +84,7 @@ def cli() -> None:
     """
 
 
-for command in (simulate, tensors, info, synth):
+for command in (simulate, record, tensors, info, synth):
     cli.add_command(command)
 
 

@@ -31,7 +31,7 @@ class RecordProgress:
         self._num_models = num_models
         self._num_cells_left = num_cells
         self._events = events
-        self._num_cells = self._num_tokens = 0
+        self.num_cells = self._num_tokens = 0
         self._started = self._last_line = time.monotonic()
         self._console = Console(stderr=True)
         self._bar = Progress(
@@ -55,7 +55,7 @@ class RecordProgress:
             print(json.dumps(asdict(event)), file=self._events, flush=True)
         match event:
             case CellsCommitted():
-                self._num_cells += event.num_cells
+                self.num_cells += event.num_cells
                 self._num_tokens += event.num_tokens
                 self._bar.advance(self._cells, event.num_cells)
             case ModelEnded() if event.status != ModelStatus.PENDING:
@@ -72,14 +72,19 @@ class RecordProgress:
                 self._say(f"{event.model}: its worker was lost ({event.message}); another takes it up.")
         self._show()
 
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._started
+
     def summary(self) -> str:
         """How far it has come, in one line."""
-        seconds = max(time.monotonic() - self._started, 1e-9)
+        seconds = max(self.seconds, 1e-9)
         num_failed = sum(event.status.is_failure for event in self.ended)
         failed = f", {num_failed} failed" if num_failed else ""
         return (
-            f"{len(self.ended)} of {self._num_models} models done{failed}; {self._num_cells:,} cells at "
-            f"{self._num_cells / seconds:,.0f} a second, {self._num_tokens / seconds:,.0f} tokens a second"
+            f"{len(self.ended)} of {self._num_models} models done{failed}; {self.num_cells:,} cells at "
+            f"{self.num_cells / seconds:,.0f} a second, {self._num_tokens / seconds:,.0f} tokens a second"
         )
 
     def _view(self) -> RenderableType:

@@ -4,12 +4,12 @@ Workers, one evaluator each, take the models one by one. All that was paid for i
 whatever ends the recording, the same command goes on from there.
 """
 
+import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TypeVar
+from collections.abc import Callable, Collection, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from gembench.data.journal import ModelRow
 from gembench.data.recording import Recording
@@ -30,15 +30,13 @@ MOST_LOSSES = 2
 _SECONDS_PER_LOOK = 0.5
 
 
-Item = TypeVar("Item")
-
-
 class WorkersLostError(GembenchError):
     """Models are left, and no worker to record them."""
 
 
 def record(
-    fetch: Callable[[Sequence[ModelRow]], Iterable[Candidate]],
+    models: Collection[str],
+    fetch: Callable[[Sequence[ModelRow]], Generator[Candidate, None, None]],
     suite: Suite,
     evaluators: Sequence[Evaluator],
     recording: Recording,
@@ -47,13 +45,14 @@ def record(
     canary_every: int | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
 ) -> str:
-    """Record the pending models, one on each evaluator at a time; returns the content digest of the tensor.
+    """Record those models that are pending, one on each evaluator at a time; returns the content digest of the tensor.
 
     The journal must know the queries and the models. A model's failure is written into its row, and the others go on.
     A model that comes out of a pass pending still, because its worker was lost or its row cannot be trusted, is in the
     next pass.
 
     Args:
+        models: their ids.
         fetch: brings models to this machine, in the order in which they are to be taken up; drawn from as needed.
         suite: what they are asked.
         evaluators: what answers, one for each worker. They are closed at the end.
@@ -71,7 +70,9 @@ def record(
     """
     workers = _Workers(suite, evaluators, recording, commit_every, canary_every, on_event)
     try:
-        while pending := [row for row in recording.journal.models() if row.status == ModelStatus.PENDING]:
+        while pending := [
+            row for row in recording.journal.models() if row.id in models and row.status == ModelStatus.PENDING
+        ]:
             workers.record_all(fetch(pending))
     finally:
         workers.stop()
@@ -100,23 +101,35 @@ class _Workers:
             for evaluator in evaluators
         }
         self._num_losses: Counter[str] = Counter()
+        self._losses_in_a_row: Counter[Evaluator] = Counter()
+        self._publisher = _Publisher(recording)
         self._pool = ThreadPoolExecutor(max_workers=len(evaluators), thread_name_prefix="worker")
 
-    def record_all(self, candidates: Iterable[Candidate]) -> None:
-        """One pass over the candidates."""
-        if not self._checks:
-            raise WorkersLostError("every worker was lost, and models are left; give the same command again.")
-        queue = _Shared(candidates)
-        running = {self._pool.submit(self._work, evaluator, queue) for evaluator in list(self._checks)}
-        published, took = time.monotonic(), 0.0
-        while running:
-            done, running = wait(running, timeout=_SECONDS_PER_LOOK, return_when=FIRST_EXCEPTION)
-            for worker in done:
-                worker.result()
-            if time.monotonic() - published > max(SECONDS_BETWEEN_PUBLISHING, took / SHARE_OF_PUBLISHING):
-                began = time.monotonic()
-                self._recording.publish()
-                published, took = time.monotonic(), time.monotonic() - began
+    def record_all(self, candidates: Generator[Candidate, None, None]) -> None:
+        """One pass over the candidates. Each is drawn, in this thread, when a worker is free for it."""
+        idle = list(self._checks)
+        running: dict[Future[bool], Evaluator] = {}
+        with contextlib.closing(candidates):
+            while True:
+                while running and not idle:
+                    self._wait(running, idle)
+                if not idle:
+                    raise WorkersLostError("every worker was lost, and models are left; give the same command again.")
+                candidate = next(candidates, None)
+                if candidate is None:
+                    break
+                evaluator = idle.pop(0)
+                running[self._pool.submit(self._work, evaluator, candidate)] = evaluator
+            while running:
+                self._wait(running, idle)
+
+    def _wait(self, running: dict[Future[bool], Evaluator], idle: list[Evaluator]) -> None:
+        done, _ = wait(running, timeout=_SECONDS_PER_LOOK, return_when=FIRST_COMPLETED)
+        for worker in done:
+            evaluator = running.pop(worker)
+            if worker.result():
+                idle.append(evaluator)
+        self._publisher.publish_if_due()
 
     def stop(self) -> None:
         """End the workers, whatever they are at, and their engines."""
@@ -129,26 +142,24 @@ class _Workers:
         with self._event_lock:
             self._on_event(event)
 
-    def _work(self, evaluator: Evaluator, queue: "_Shared[Candidate]") -> None:
-        num_losses = 0
-        for candidate in queue:
-            if self._is_stopping.is_set():
-                return
-            try:
-                self._record(evaluator, candidate)
-                num_losses = 0
-            except EvaluatorLost as lost:
-                num_losses += 1
-                self._lose(candidate, lost)
-                if num_losses == MOST_LOSSES:
-                    del self._checks[evaluator]
-                    return
-            except Exception:
-                # An engine that is closed under a worker's hands may fail in any way.
-                if not self._is_stopping.is_set():
-                    raise
-            finally:
-                candidate.release()
+    def _work(self, evaluator: Evaluator, candidate: Candidate) -> bool:
+        """Record one model; returns whether the evaluator is good for another."""
+        try:
+            self._record(evaluator, candidate)
+            self._losses_in_a_row[evaluator] = 0
+        except EvaluatorLost as lost:
+            self._losses_in_a_row[evaluator] += 1
+            self._lose(candidate, lost)
+            if self._losses_in_a_row[evaluator] == MOST_LOSSES:
+                del self._checks[evaluator]
+                return False
+        except Exception:
+            # An engine that is closed under a worker's hands may fail in any way.
+            if not self._is_stopping.is_set():
+                raise
+        finally:
+            candidate.release()
+        return True
 
     def _record(self, evaluator: Evaluator, candidate: Candidate) -> None:
         check = self._checks[evaluator]
@@ -173,13 +184,17 @@ class _Workers:
         self._tell(WorkerLost(candidate.model, str(lost)))
 
 
-class _Shared(Iterator[Item]):
-    """An iterator that several threads draw from, one at a time."""
+class _Publisher:
+    """Publishes the tensor now and then, the less often the longer it takes."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._items = iter(items)
-        self._lock = threading.Lock()
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._due = time.monotonic() + SECONDS_BETWEEN_PUBLISHING
 
-    def __next__(self) -> Item:
-        with self._lock:
-            return next(self._items)
+    def publish_if_due(self) -> None:
+        began = time.monotonic()
+        if began < self._due:
+            return
+        self._recording.publish()
+        ended = time.monotonic()
+        self._due = ended + max(SECONDS_BETWEEN_PUBLISHING, (ended - began) / SHARE_OF_PUBLISHING)

@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from gembench.live.answering import Prompts, answered_batches
 from gembench.data.journal import Journal
 from gembench.data.status import ModelStatus
 from gembench.evaluate.evaluator import Checkpoint, Evaluator, EvaluatorFailure
 from gembench.evaluate.suite import ChatTemplate
+from gembench.live.answering import Prompts, answered_batches
 from gembench.live.events import CellsCommitted, Event, ModelEnded, ModelStarted
 
 

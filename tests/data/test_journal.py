@@ -17,8 +17,16 @@ from gembench.errors import TensorError, UsageError
 
 
 def cell(query, **changes):
-    values = {"outcome": Outcome.ANSWERED, "correct": query % 2, "score": float(query % 2), "response": f"answer {query}"}
-    return Cell(query=query, **{**values, "seconds": 0.25, "prompt_tokens": 7, "completion_tokens": 3, **changes})
+    values = {
+        "outcome": Outcome.ANSWERED,
+        "correct": query % 2,
+        "score": float(query % 2),
+        "response": f"answer {query}",
+        "seconds": 0.25,
+        "prompt_tokens": 7,
+        "completion_tokens": 3,
+    }
+    return Cell(query=query, **{**values, **changes})
 
 
 @pytest.fixture
@@ -66,7 +74,7 @@ def test_a_row_is_not_gone_on_with_by_another_model_of_the_same_name(journal):
 def test_settings_are_agreed_on_once(journal):
     journal.agree_on({"engine": {"name": "hf", "dtype": "float32"}, "suite": "smoke"})
     journal.agree_on({"suite": "smoke", "engine": {"dtype": "float32", "name": "hf"}})
-    with pytest.raises(UsageError, match="engine was .*float32.*and is .*bfloat16.*record into another store"):
+    with pytest.raises(UsageError, match=r"engine was .*float32.*and is .*bfloat16.*record into another store"):
         journal.agree_on({"engine": {"name": "hf", "dtype": "bfloat16"}, "suite": "smoke"})
 
 
@@ -191,10 +199,19 @@ def test_a_full_disk_keeps_what_was_committed_and_says_what_to_do(tmp_path):
         journal.add_queries((f"q{number}", {}) for number in range(10_000))
         journal.add_models([("a", {})])
         journal.begin("a", {})
+        batches = [
+            [cell(64 * count + number, response="x" * 500) for number in range(64)] for count in range(10_000 // 64)
+        ]
         count = 0
+
+        def commit_all():
+            nonlocal count
+            for batch in batches:
+                journal.commit("a", batch)
+                count += 1
+
         with pytest.raises(TensorError, match="full; what was committed before is safe"):
-            for count in range(1000):
-                journal.commit("a", [cell(64 * count + number, response="x" * 500) for number in range(64)])
+            commit_all()
         journal.close()
         again = Journal(disk / "j")
         assert again.begin("a", {}) == frozenset(range(64 * count))

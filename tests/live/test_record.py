@@ -40,7 +40,7 @@ def run(store, models, evaluators, suite=None, **options):
         journal.agree_on({"suite": dict(suite.settings)})
         journal.add_queries((query.id, {"task": query.task}) for query in suite.queries)
         journal.add_models((model, {}) for model in models)
-        return record(options.pop("fetch", fetch), suite, evaluators, recording, **options)
+        return record(models, options.pop("fetch", fetch), suite, evaluators, recording, **options)
 
 
 def statuses(store):
@@ -122,9 +122,8 @@ def test_the_same_command_again_asks_nothing_twice(store):
     second = Puppet()
     digest = run(store, ["a", "b", "c"], [second], commit_every=2)
     assert second.loaded == ["b", "c"]
-    committed = {("b", position) for position in range(10)} - {("b", position) for position in range(9, 10)}
-    num_asked = sum(model == "b" for model, _ in second.asked)
-    assert len(committed) and num_asked <= 20 - 3
+    # Backwards, 4 answers are all of the queries 9 and 8, committed; 2 queries have 3 requests or 1.
+    assert sum(model == "b" for model, _ in second.asked) == 20 - 4
     assert digest == run(store.with_name("other.zarr"), ["a", "b", "c"], [Puppet()])
     assert run(store, ["a", "b", "c"], [third := Puppet()]) == digest
     assert third.loaded == []

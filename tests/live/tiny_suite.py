@@ -50,7 +50,10 @@ class Puppet:
     loaded: list[str] = field(default_factory=list)
     asked: list[tuple[str, object]] = field(default_factory=list)
     is_closed: bool = False
-    settings = {"engine": "puppet"}
+
+    @property
+    def settings(self):
+        return {"engine": "puppet"}
 
     def load(self, checkpoint: Checkpoint) -> None:
         self.loaded.append(checkpoint.model)
