@@ -1,37 +1,29 @@
-"""The Hugging Face Hub: the one importer of `huggingface_hub`, and what its errors mean for a model.
+"""The Hugging Face Hub: what it knows of models, and their files. This and `hub_errors` import `huggingface_hub`.
 
 `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE` are read at each call, `HF_HOME` when the library is first imported.
 Requests that fail with 408, 429, 5xx or no connection are repeated by the library's own exponential back-off, which
 waits as long as `Retry-After` says.
 """
 
-import errno
 import glob
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gembench.data.status import ModelStatus
-from gembench.errors import GembenchError
 from gembench.evaluate.evaluator import EvaluatorFailure
+from gembench.evaluate.hub_errors import DownloadStoppedError, hub_endpoint, hub_failures
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
 
 _TIMEOUT_SECONDS = 30
 _RETRIED = (408, 429, 500, 502, 503, 504)
-DISK_FULL = errno.ENOSPC
-_REASONS = {DISK_FULL: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 LIST_PROPERTIES = ("createdAt", "downloads", "gated", "likes", "private", "safetensors", "sha", "tags")
-
-
-class DownloadStoppedError(GembenchError):
-    """A download was given up because the recording ends."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +66,8 @@ class Repo:
         stop = self.sizes[name] if stop is None else min(stop, self.sizes[name])
         if start >= stop:
             return b""
-        url = hf_hub_url(self.repo_id, name, revision=self.sha, endpoint=_endpoint())
-        with _failures(self.repo_id, self.sha):
+        url = hf_hub_url(self.repo_id, name, revision=self.sha, endpoint=hub_endpoint())
+        with hub_failures(self.repo_id, self.sha):
             return _get(url, start, stop)
 
 
@@ -88,7 +80,7 @@ def hub_api() -> "HfApi":
     """The library's client for the endpoint that `HF_ENDPOINT` names now."""
     from huggingface_hub import HfApi
 
-    return HfApi(endpoint=_endpoint(), library_name="gembench")
+    return HfApi(endpoint=hub_endpoint(), library_name="gembench")
 
 
 def repo(repo_id: str, revision: str | None) -> Repo:
@@ -103,7 +95,7 @@ def repo(repo_id: str, revision: str | None) -> Repo:
     url = f"{hub_api().endpoint}/api/models/{repo_id}"
     if revision:
         url += f"/revision/{quote(revision, safe='')}"
-    with _failures(repo_id, revision):
+    with hub_failures(repo_id, revision):
         info = ModelInfo(**json.loads(_get(f"{url}?blobs=true")))  # type: ignore[no-untyped-call]
     files = [file for file in info.siblings or () if "/" not in file.rfilename]
     return Repo(
@@ -122,7 +114,7 @@ def repo(repo_id: str, revision: str | None) -> Repo:
 
 def children(base: str) -> Iterator["ModelInfo"]:
     """The models whose cards name `base` as what they were made from, page by page. Raises EvaluatorFailure."""
-    with _failures(base, None):
+    with hub_failures(base, None):
         yield from hub_api().list_models(filter=f"base_model:{base}", expand=list(LIST_PROPERTIES))  # type: ignore[arg-type]
 
 
@@ -176,39 +168,29 @@ def download(
         DownloadStoppedError: `is_stopping` came true.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import tqdm
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
-    class StoppableProgress(tqdm):  # type: ignore[type-arg, misc]
+    class StoppableProgress(tqdm):
         """Draws nothing, as a live view has the terminal, and ends the download between two pieces of a file."""
 
         def __init__(self, *args: Any, **settings: Any) -> None:
-            super().__init__(*args, **{**settings, "disable": True})
+            super().__init__(*args, **{**settings, "disable": True})  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> bool | None:
             if is_stopping():
                 raise DownloadStoppedError(f"{repo_id}: the download was stopped.")
             return super().update(n)  # type: ignore[no-any-return]
 
-    with _failures(repo_id, sha):
+    with hub_failures(repo_id, sha):
         snapshot_download(
             repo_id,
             revision=sha,
             local_dir=folder,
             allow_patterns=[glob.escape(name) for name in names],
-            endpoint=_endpoint(),
+            endpoint=hub_endpoint(),
             library_name="gembench",
             tqdm_class=StoppableProgress,
         )
-
-
-def is_transient(failure: EvaluatorFailure) -> bool:
-    """Whether a failed download may succeed when tried again."""
-    cause = failure.__cause__
-    return failure.status is ModelStatus.DOWNLOAD_FAILED and getattr(cause, "errno", None) not in _REASONS
-
-
-def _endpoint() -> str | None:
-    return os.environ.get("HF_ENDPOINT") or None
 
 
 def _get(url: str, start: int = 0, stop: int | None = None) -> bytes:
@@ -234,64 +216,3 @@ def _get(url: str, start: int = 0, stop: int | None = None) -> bytes:
             if stop is not None and len(body) >= skipped + stop - start:
                 break
     return bytes(body[skipped:] if stop is None else body[skipped : skipped + stop - start])
-
-
-@contextmanager
-def _failures(repo_id: str, revision: str | None) -> Iterator[None]:
-    """Turn what the library raises into a model's status and a sentence."""
-    from huggingface_hub import errors
-
-    url = f"{_endpoint() or 'https://huggingface.co'}/{repo_id}"
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise EvaluatorFailure(
-            ModelStatus.GATED,
-            f"{repo_id} is gated: ask for access at {url}, and set HF_TOKEN to a token of that account.",
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise EvaluatorFailure(
-            ModelStatus.NOT_FOUND, f"{repo_id} has no revision {revision!r}; see its branches and tags at {url}."
-        ) from error
-    except errors.DisabledRepoError as error:
-        raise EvaluatorFailure(ModelStatus.NOT_FOUND, f"{repo_id} was disabled by the Hub; leave it out.") from error
-    except errors.EntryNotFoundError as error:
-        # The library says so too where it could not ask for the file.
-        raise _download_failed(repo_id, error) from error
-    except errors.RepositoryNotFoundError as error:
-        raise EvaluatorFailure(
-            ModelStatus.NOT_FOUND,
-            f"{repo_id} is not on the Hub, or private: correct the id, or set HF_TOKEN to a token that may read it.",
-        ) from error
-    except errors.HFValidationError as error:
-        raise EvaluatorFailure(ModelStatus.NOT_FOUND, f"{repo_id!r} is no id of the Hub: {error}.") from error
-    except errors.HfHubHTTPError as error:
-        if error.response.status_code in (401, 403):
-            raise EvaluatorFailure(
-                ModelStatus.GATED, f"{repo_id}: the Hub refuses it to you; set HF_TOKEN to a token that may read it."
-            ) from error
-        raise _download_failed(repo_id, error) from error
-    except (_network_error(), OSError, ValueError, RuntimeError) as error:
-        # RuntimeError: what the Xet client raises.
-        raise _download_failed(repo_id, error) from error
-
-
-def _network_error() -> type[Exception]:
-    """The root of the HTTP client's errors; which client that is depends on the library's version."""
-    from huggingface_hub import errors
-
-    root: Any = vars(errors)["HTTPError"]
-    return root if issubclass(root, Exception) else OSError
-
-
-def _download_failed(repo_id: str, error: Exception) -> EvaluatorFailure:
-    reason = _REASONS.get(getattr(error, "errno", None) or 0)
-    if reason:
-        return EvaluatorFailure(ModelStatus.DOWNLOAD_FAILED, f"{repo_id}: {reason}; free some space, and try again.")
-    origin: BaseException = error.__cause__ or error
-    said = " ".join(str(origin).split())[:200]
-    return EvaluatorFailure(
-        ModelStatus.DOWNLOAD_FAILED,
-        f"{repo_id}: the Hub cannot be reached or breaks off ({said or type(origin).__name__}); try again later with "
-        f"--retry-failed.",
-    )

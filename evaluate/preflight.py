@@ -16,39 +16,15 @@ from gembench.evaluate.architecture import (
     adapter_key,
     architecture_key,
     architecture_name,
-    check_no_remote_code,
     quantization_method,
 )
 from gembench.evaluate.duplicates import DuplicateWeights
 from gembench.evaluate.evaluator import EvaluatorFailure
-from gembench.evaluate.model_files import (
-    ADAPTER_CONFIG,
-    CONFIG,
-    GENERATION_CONFIG,
-    SINGLE_WEIGHTS,
-    TEMPLATE_FILES,
-    TOKENIZER_CONFIG,
-    TOKENIZER_FILES,
-    TOKENIZERS,
-    WEIGHTS_INDEX,
-    LocalFiles,
-    ModelFiles,
-    chat_template,
-    read_json,
-)
+from gembench.evaluate.model_files import ADAPTER_CONFIG, CONFIG, LocalFiles, ModelFiles, chat_template, read_json
 from gembench.evaluate.model_list import ModelSource, parse_hub_id
+from gembench.evaluate.required_files import check_tokenizer, is_adapter, needed_files
 from gembench.evaluate.weights import check_config_fits, read_adapter_weights, read_weights
 
-_SMALL_FILES = (
-    CONFIG,
-    ADAPTER_CONFIG,
-    GENERATION_CONFIG,
-    WEIGHTS_INDEX,
-    *TOKENIZER_FILES,
-    *TEMPLATE_FILES,
-    "preprocessor_config.json",
-    "processor_config.json",
-)
 _PARALLEL_CHECKS = 8
 
 
@@ -148,11 +124,11 @@ class _Checks:
             opened = _open(source)
             source = opened.source
             files = opened.files
-            if is_base and _is_adapter(files):
+            if is_base and is_adapter(files):
                 raise EvaluatorFailure(
                     ModelStatus.UNSUPPORTED, f"{files.place} is an adapter itself; merge it into its base."
                 )
-            found = self._check_adapter(source, files) if _is_adapter(files) else _check_full_model(source, files)
+            found = self._check_adapter(source, files) if is_adapter(files) else _check_full_model(source, files)
             folder = opened.folder or hub.complete_snapshot(str(source.repo_id), str(source.revision), found.files)
         except EvaluatorFailure as failure:
             return Preflight(source, failure.status, str(failure))
@@ -174,7 +150,7 @@ class _Checks:
         base_parameters = base.num_parameters
         return Preflight(
             replace(source, parent=source.parent or base.source.model),
-            files=_needed(files, weights.files),
+            files=needed_files(files, weights.files),
             weight_files=weights.files,
             architecture=base.architecture,
             architecture_key=adapter_key(base.architecture_key, f"{base.source.model} {base.source.revision}"),
@@ -244,12 +220,6 @@ def _open(source: ModelSource) -> _Opened:
     return _Opened(pinned, repo, sha256=repo.sha256)
 
 
-def _is_adapter(files: ModelFiles) -> bool:
-    """Whether an adapter is all there is: some repositories hold a merged model beside the adapter."""
-    has_full_weights = SINGLE_WEIGHTS in files.sizes or WEIGHTS_INDEX in files.sizes
-    return ADAPTER_CONFIG in files.sizes and not (CONFIG in files.sizes and has_full_weights)
-
-
 def _check_full_model(source: ModelSource, files: ModelFiles) -> Preflight:
     if CONFIG not in files.sizes:
         if any(name.endswith(".gguf") for name in files.sizes):
@@ -264,10 +234,10 @@ def _check_full_model(source: ModelSource, files: ModelFiles) -> Preflight:
     weights = read_weights(files)
     if not quantization:
         check_config_fits(files, config, weights)
-    _check_tokenizer(files)
+    check_tokenizer(files)
     return Preflight(
         source,
-        files=_needed(files, weights.files),
+        files=needed_files(files, weights.files),
         weight_files=weights.files,
         architecture=architecture,
         architecture_key=architecture_key(config),
@@ -275,18 +245,3 @@ def _check_full_model(source: ModelSource, files: ModelFiles) -> Preflight:
         quantization=quantization,
         has_chat_template=bool(chat_template(files)),
     )
-
-
-def _check_tokenizer(files: ModelFiles) -> None:
-    if not any(all(files.sizes.get(name, 0) > 0 for name in names) for names in TOKENIZERS):
-        raise EvaluatorFailure(
-            ModelStatus.NO_TOKENIZER,
-            f"{files.place}: no tokenizer (tokenizer.json, tokenizer.model or vocab.json with merges.txt); put its "
-            f"base model's beside the weights.",
-        )
-    if TOKENIZER_CONFIG in files.sizes:
-        check_no_remote_code(read_json(files, TOKENIZER_CONFIG), files.place, TOKENIZER_CONFIG)
-
-
-def _needed(files: ModelFiles, weights: Sequence[str]) -> Mapping[str, int]:
-    return {name: files.sizes[name] for name in (*_SMALL_FILES, *weights) if name in files.sizes}

@@ -10,11 +10,12 @@ from fake_hub import FakeHub
 from tiny_checkpoints import adapter_files, llama_files, llama_shapes, safetensors, write_checkpoint
 
 from gembench.data.status import ModelStatus
-from gembench.evaluate import downloads
-from gembench.evaluate.downloads import DownloadCache, Fetched, fetch_ahead
+from gembench.evaluate import download_cache
+from gembench.evaluate.download_cache import DownloadCache, Fetched
+from gembench.evaluate.downloads import fetch_ahead
 from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.evaluate.folder_lock import SharedFolder
-from gembench.evaluate.hub import DownloadStoppedError
+from gembench.evaluate.hub_errors import DownloadStoppedError
 from gembench.evaluate.model_list import ModelSource
 from gembench.evaluate.preflight import Preflight, preflight, preflight_all
 
@@ -25,7 +26,7 @@ MODEL_BYTES = sum(map(len, FILES.values()))
 
 @pytest.fixture(autouse=True)
 def _no_waits_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "SECONDS_BETWEEN_ATTEMPTS", (0.0, 0.0))
+    monkeypatch.setattr(download_cache, "SECONDS_BETWEEN_ATTEMPTS", (0.0, 0.0))
 
 
 def on_hub(fake_hub: FakeHub, num_models: int = 1) -> list[Preflight]:
@@ -289,13 +290,13 @@ def test_a_file_that_arrives_short_is_noticed_by_its_size(
     fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (found,) = on_hub(fake_hub)
-    fetch = downloads.hub.download
+    fetch = download_cache.hub.download
 
     def short_download(repo_id, sha, names, folder, **how) -> None:
         fetch(repo_id, sha, names, folder, **how)
         (folder / "tokenizer.json").write_bytes(b"{")
 
-    monkeypatch.setattr(downloads.hub, "download", short_download)
+    monkeypatch.setattr(download_cache.hub, "download", short_download)
     failure = failure_of(fetch_one(found, tmp_path))
     assert failure.status is ModelStatus.DOWNLOAD_FAILED
     assert f"tokenizer.json arrived with 1 of {len(FILES['tokenizer.json'])} bytes" in str(failure)
@@ -307,7 +308,7 @@ def test_a_full_disk_is_said_to_be_full_before_and_during_the_download(
     (found,) = on_hub(fake_hub)
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(downloads.shutil, "disk_usage", lambda path: usage._replace(free=MODEL_BYTES - 1))
+        patched.setattr(download_cache.shutil, "disk_usage", lambda path: usage._replace(free=MODEL_BYTES - 1))
         before = failure_of(fetch_one(found, tmp_path))
 
     def write(*_: object, **__: object) -> None:

@@ -7,7 +7,7 @@ import pytest
 from fake_hub import FakeHub
 from tiny_checkpoints import adapter_files, llama_files, safetensors, sharded_llama_files, write_checkpoint
 
-from gembench.evaluate.downloads import DownloadCache
+from gembench.evaluate.download_cache import DownloadCache
 from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.evaluate.fingerprint import fingerprint
 from gembench.evaluate.model_list import ModelSource
