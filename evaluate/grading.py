@@ -49,9 +49,7 @@ class Grader:
             if name not in known:
                 raise SuiteError(f"task {task.task_name}: it has no {kind} {name!r}; it has {', '.join(known)}.")
         if not metrics[self.metric]:
-            raise SuiteError(
-                f"task {task.task_name}: the less {self.metric} the better; name a metric of right answers."
-            )
+            raise SuiteError(f"task {task.task_name}: less {self.metric} is better; name a metric of right answers.")
         self._filter = filters[self.filter_name]
         # Functions of a user's own may change the document that they are given.
         self._own_copy: Callable[[Any], Any] = deepcopy if callable(task.config.process_results) else _same

