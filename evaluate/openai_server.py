@@ -160,7 +160,8 @@ class OpenAiServer:
         text = completion.choices[0].text
         if not isinstance(text, str):
             raise TypeError("its text is missing")
-        return Answer(text=text, **_tokens(completion))
+        num_in, num_out = _num_tokens(completion)
+        return Answer(text=text, prompt_tokens=num_in, completion_tokens=num_out)
 
     async def _weigh(self, request: LogLikelihood) -> Answer:
         # As the harness has it: white space at the end of the context goes with the continuation.
@@ -170,11 +171,11 @@ class OpenAiServer:
         logprobs = completion.choices[0].logprobs
         if logprobs is None or not logprobs.tokens or not logprobs.token_logprobs:
             raise self._fates.no_likelihoods("it sends none")
-        counts = _tokens(completion)
-        end = counts["prompt_tokens"] or len(logprobs.tokens)  # Some servers generate a token all the same.
+        num_in, _ = _num_tokens(completion)
+        end = num_in or len(logprobs.tokens)  # Some servers generate a token all the same.
         start = _first_token_after(context, whole, logprobs.tokens[:end])
         if start is None:
-            start = _tokens(await self._complete(context, max_tokens=1, temperature=0))["prompt_tokens"]
+            start, _ = _num_tokens(await self._complete(context, max_tokens=1, temperature=0))
         own = logprobs.token_logprobs[start:end]
         if not own or None in own:
             raise self._fates.no_likelihoods("it leaves tokens out")
@@ -182,7 +183,7 @@ class OpenAiServer:
         return Answer(
             log_likelihood=math.fsum(own),
             is_greedy=all(mine >= best for mine, best in zip(own, likeliest, strict=True)),
-            prompt_tokens=counts["prompt_tokens"],
+            prompt_tokens=num_in,
         )
 
     async def _guarded(self, work: Coroutine[Any, Any, _T]) -> _T:
@@ -228,12 +229,10 @@ async def _all_ended(tasks: Sequence["asyncio.Task[None]"]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _tokens(completion: "Completion") -> dict[str, int]:
+def _num_tokens(completion: "Completion") -> tuple[int, int]:
     """How many tokens went in and came out; 0 where the server does not count."""
     usage = completion.usage
-    if usage is None:
-        return {"prompt_tokens": 0, "completion_tokens": 0}
-    return {"prompt_tokens": usage.prompt_tokens or 0, "completion_tokens": usage.completion_tokens or 0}
+    return (usage.prompt_tokens or 0, usage.completion_tokens or 0) if usage is not None else (0, 0)
 
 
 def _first_token_after(context: str, whole: str, tokens: Sequence[str]) -> int | None:
