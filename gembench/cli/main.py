@@ -10,6 +10,7 @@ import click
 
 from gembench.cli.info import info
 from gembench.cli.record import record
+from gembench.cli.rescore import rescore
 from gembench.cli.simulate import simulate
 from gembench.cli.synth import synth
 from gembench.cli.tensors import tensors
@@ -84,7 +85,7 @@ def cli() -> None:
     """
 
 
-for command in (simulate, record, tensors, info, synth):
+for command in (simulate, record, rescore, tensors, info, synth):
     cli.add_command(command)
 
 

@@ -120,10 +120,8 @@ def record(
     if output is None and not dry_run:
         raise click.UsageError("say by --output where the tensor goes, or ask for a --dry-run.")
 
-    from gembench.evaluate.engines import find_engine
     from gembench.evaluate.harness import load_suite
 
-    kind = find_engine(engine.name)
     sources = ModelChoice(**models).sources()
     questions = load_suite(suite, include_path=include_path, limit=queries_per_task, allow_code=allow_code)
     if dry_run:
@@ -138,27 +136,32 @@ def record(
     from gembench.cli.record_progress import RecordProgress
     from gembench.cli.record_report import print_report, report
     from gembench.data.recording import Recording
+    from gembench.evaluate.engines import find_engine
     from gembench.live.candidates import served_candidates
     from gembench.live.enrol import agree_on_settings, enrol, num_cells_left, still_to_record
     from gembench.live.record import record as record_models
 
+    kind = find_engine(engine.name)
     # A scheduler's SIGTERM ends a recording as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with (
-        Recording(str(output)) as recording,
-        engine_workers(
-            engine,
-            where=workers,
-            num_workers=num_workers,
-            load_timeout=load_timeout,
-            answer_timeout=answer_timeout,
-            ray_address=ray_address,
-            gpus_per_worker=gpus_per_worker,
-        ) as evaluators,
-        _events_to(json_path) as events,
-    ):
+    with contextlib.ExitStack() as stack:
+        evaluators = stack.enter_context(
+            engine_workers(
+                engine,
+                where=workers,
+                num_workers=num_workers,
+                load_timeout=load_timeout,
+                answer_timeout=answer_timeout,
+                ray_address=ray_address,
+                gpus_per_worker=gpus_per_worker,
+            )
+        )
+        # Before there is anything on the disk: an engine may refuse its options.
+        engine_settings = evaluators[0].settings
+        recording = stack.enter_context(Recording(str(output)))
+        events = stack.enter_context(_events_to(json_path))
         journal = recording.journal
-        agree_on_settings(journal, questions, evaluators[0].settings, with_chat_template=apply_chat_template)
+        agree_on_settings(journal, questions, engine_settings, with_chat_template=apply_chat_template)
         left = still_to_record(journal, sources, retry_failed=retry_failed)
         if kind.reads_files:
             fetch = _fetch_files(left, journal, disk, with_chat_template=apply_chat_template)

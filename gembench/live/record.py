@@ -17,7 +17,7 @@ from gembench.data.status import ModelStatus
 from gembench.errors import GembenchError
 from gembench.evaluate.evaluator import Evaluator, EvaluatorLost
 from gembench.evaluate.suite import Suite
-from gembench.live.answering import Prompts
+from gembench.live.answering import Questions
 from gembench.live.events import Event, WorkerLost
 from gembench.live.row import Candidate, record_model
 from gembench.live.swap_check import SwapCheck
@@ -97,7 +97,7 @@ class _Workers:
         self._event_lock = threading.Lock()
         self._is_stopping = threading.Event()
         self._checks = {
-            evaluator: SwapCheck(evaluator, Prompts(suite), recording.journal, canary_every, self._tell)
+            evaluator: SwapCheck(evaluator, Questions(suite), recording.journal, canary_every, self._tell)
             for evaluator in evaluators
         }
         self._num_losses: Counter[str] = Counter()
@@ -167,7 +167,7 @@ class _Workers:
         ended = record_model(
             candidate,
             evaluator,
-            check.prompts,
+            check.questions,
             self._recording.journal,
             commit_every=self._commit_every,
             is_stopping=self._is_stopping.is_set,

@@ -8,7 +8,7 @@ from gembench.data.journal import Journal
 from gembench.data.status import ModelStatus
 from gembench.evaluate.evaluator import Checkpoint, Evaluator, EvaluatorFailure
 from gembench.evaluate.suite import ChatTemplate
-from gembench.live.answering import Prompts, answered_batches
+from gembench.live.answering import Questions, answered_batches
 from gembench.live.events import CellsCommitted, Event, ModelEnded, ModelStarted
 
 
@@ -36,7 +36,7 @@ class Candidate:
 def record_model(
     candidate: Candidate,
     evaluator: Evaluator,
-    prompts: Prompts,
+    questions: Questions,
     journal: Journal,
     *,
     commit_every: int,
@@ -56,13 +56,13 @@ def record_model(
         if isinstance(candidate.checkpoint, EvaluatorFailure):
             raise candidate.checkpoint
         answered = journal.begin(candidate.model, candidate.fingerprint)
-        left = [query for query in range(len(prompts.suite.queries)) if query not in answered]
+        left = [query for query in range(len(questions.suite.queries)) if query not in answered]
         on_event(ModelStarted(candidate.model, len(left)))
         if left:
             evaluator.load(candidate.checkpoint)
             load_seconds = time.perf_counter() - started
         for cells in answered_batches(
-            evaluator, prompts, left, chat_template=candidate.chat_template, batch_size=commit_every
+            evaluator, questions, left, chat_template=candidate.chat_template, batch_size=commit_every
         ):
             journal.commit(candidate.model, cells)
             num_cells += len(cells)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gembench.data.journal import Journal
 from gembench.evaluate.evaluator import Evaluator
-from gembench.live.answering import Prompts
+from gembench.live.answering import Questions
 from gembench.live.events import Event, ModelEnded
 from gembench.live.row import Candidate
 
@@ -18,12 +18,12 @@ class SwapCheck:
     def __init__(
         self,
         evaluator: Evaluator,
-        prompts: Prompts,
+        questions: Questions,
         journal: Journal,
         every: int | None,
         on_event: Callable[[Event], None],
     ) -> None:
-        self.prompts = prompts
+        self.questions = questions
 
     def before(self, candidate: Candidate) -> None:
         """A"""
