@@ -4,7 +4,6 @@ A context that several continuations share is run once; its keys and values are 
 is computed twice, and logits are made only where they are read.
 """
 
-import hashlib
 import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +14,7 @@ import torch
 
 from gembench.data.status import ModelStatus
 from gembench.evaluate.evaluator import Answer, EvaluatorFailure, LogLikelihood, Request
-from gembench.evaluate.tokens import Codec, Pair, Prompt
+from gembench.evaluate.tokens import Codec, Pair, Prompt, nan_logits, nothing_to_weigh
 
 Answers = Iterator[tuple[int, Answer]]
 
@@ -115,7 +114,7 @@ class Forward:
                 if len(pair) > self._max_length + 1:
                     yield position, Answer(is_too_long=True)
                 elif not pair.continuation:
-                    yield position, Answer(log_likelihood=0.0, is_greedy=True, prompt_tokens=len(pair))
+                    yield position, nothing_to_weigh(pair)
                 else:
                     pairs.setdefault(pair.context, {})[position] = pair
             else:
@@ -187,7 +186,7 @@ class Forward:
         positions = [position for family in families for position in family.positions]
         for position, owner, target, (total, is_greedy) in zip(positions, owners, targets, totals, strict=True):
             if total != total:
-                raise self._nan()
+                raise nan_logits(self._name)
             num_tokens = len(families[owner].context) + len(target)
             yield position, Answer(log_likelihood=total, is_greedy=is_greedy == 1.0, prompt_tokens=num_tokens)
 
@@ -249,7 +248,7 @@ class Forward:
     ) -> list[int]:
         """The next token of every row, [B]: the likeliest, or drawn where the request has a temperature."""
         if bool(torch.isnan(logits).any()):
-            raise self._nan()
+            raise nan_logits(self._name)
         tokens: list[int] = logits.argmax(-1).tolist()
         for row, (writing, generator, _) in enumerate(rows):
             if generator is not None:
@@ -258,11 +257,10 @@ class Forward:
         return tokens
 
     def _generator(self, prompt: Prompt) -> torch.Generator | None:
-        """The source of a request's draws, its own, so that they do not depend on the rest of its batch."""
+        """The source of a request's draws, None for a request without any."""
         if prompt.temperature == 0:
             return None
-        digest = hashlib.sha256(repr((self._seed, prompt.tokens)).encode()).digest()
-        return torch.Generator(self._device).manual_seed(int.from_bytes(digest[:7], "little"))
+        return torch.Generator(self._device).manual_seed(prompt.seed(self._seed))
 
     def _is_over(self, prompt: Prompt, generated: Sequence[int]) -> bool:
         return (
@@ -276,12 +274,6 @@ class Forward:
             text=self._codec.text(generated, prompt),
             prompt_tokens=len(prompt.tokens),
             completion_tokens=len(generated),
-        )
-
-    def _nan(self) -> EvaluatorFailure:
-        return EvaluatorFailure(
-            ModelStatus.NAN_LOGITS,
-            f"{self._name}: its weights or its arithmetic give NaN; try dtype=float32, else the checkpoint is broken.",
         )
 
 

@@ -5,6 +5,7 @@ The rules are those of lm-evaluation-harness for causal models (`lm_eval/api/mod
 people publish. One thing differs: where the harness cuts a prompt that does not fit, it is not asked at all.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gembench.data.status import ModelStatus
-from gembench.evaluate.evaluator import EvaluatorFailure, Generate, LogLikelihood
+from gembench.evaluate.evaluator import Answer, EvaluatorFailure, Generate, LogLikelihood
 from gembench.extras import require_extra
 
 
@@ -64,6 +65,11 @@ class Prompt:
     stop: tuple[str, ...]
     max_tokens: int
     temperature: float
+
+    def seed(self, seed: int) -> int:
+        """Of this prompt's draws: its own, so that they do not depend on what else is in its batch."""
+        digest = hashlib.sha256(repr((seed, self.tokens)).encode()).digest()
+        return int.from_bytes(digest[:7], "little")
 
 
 class Codec:
@@ -161,6 +167,19 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             f"add the tokenizer files of the model that it was made from.",
         ) from error
     return tokenizer
+
+
+def nothing_to_weigh(pair: Pair) -> Answer:
+    """The answer where a continuation adds no token to its context: it is certain."""
+    return Answer(log_likelihood=0.0, is_greedy=True, prompt_tokens=len(pair))
+
+
+def nan_logits(model: str) -> EvaluatorFailure:
+    """What an engine raises when a model's logits are NaN."""
+    return EvaluatorFailure(
+        ModelStatus.NAN_LOGITS,
+        f"{model}: its weights or its arithmetic give NaN; try dtype=float32, else the checkpoint is broken.",
+    )
 
 
 def first_line(error: BaseException) -> str:
