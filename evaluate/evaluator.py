@@ -7,7 +7,7 @@ each answer out as soon as it has it, in whatever order suits its batches. Promp
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from gembench.data.status import ModelStatus
 from gembench.errors import GembenchError
@@ -122,7 +122,6 @@ class Evaluator(Protocol):
         ...
 
 
-@runtime_checkable
 class SwappingEvaluator(Evaluator, Protocol):
     """An evaluator that may put a model's weights into the engine that held the model before."""
 
