@@ -177,7 +177,7 @@ class OpenAiServer:
         if start is None:
             start, _ = _num_tokens(await self._complete(context, max_tokens=1, temperature=0))
         own = logprobs.token_logprobs[start:end]
-        if not own or None in own:
+        if None in own or len(logprobs.token_logprobs) < end:
             raise self._fates.no_likelihoods("it leaves tokens out")
         likeliest = [max(top.values()) for top in (logprobs.top_logprobs or [])[start:end]]
         return Answer(

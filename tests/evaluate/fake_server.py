@@ -30,6 +30,9 @@ class FakeServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
+    def handle_error(self, request, client_address):
+        """A client that hung up is none of the server's troubles."""
+
     def __exit__(self, *error):
         self.is_over.set()
         self.shutdown()
@@ -121,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reply(400, {"error": {"message": "echo is not supported"}})
                 return
             choice["logprobs"] = echoed(prompt, [" and"] if what == "surplus" else ())
+            if what == "shortened":
+                choice["logprobs"] = {name: values[:2] for name, values in choice["logprobs"].items()}
             if what == "cut-up":  # as byte tokens that are no characters by themselves
                 choice["logprobs"]["tokens"] = ["\ufffd" for _ in choice["logprobs"]["tokens"]]
         self._reply(200, {"id": "1", "object": "text_completion", "choices": [choice], "usage": usage})

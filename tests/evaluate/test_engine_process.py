@@ -120,10 +120,10 @@ def test_an_engine_that_hangs_in_an_answer_is_ended_and_what_it_had_answered_sta
 
 
 def test_an_engine_that_hangs_in_a_load_is_ended_even_if_it_ignores_sigterm(host):
-    engine = host(load_timeout=2)
+    engine = host(load_timeout=1)
     engine.load(checkpoint("ignore_sigterm"))
     (pid,) = ask(engine, "pid")
-    with pytest.raises(EvaluatorFailure, match="silent for 2 s while loading the model") as failure:
+    with pytest.raises(EvaluatorFailure, match="silent for 1 s while loading the model") as failure:
         engine.load(checkpoint("hang"))
     assert failure.value.status == ModelStatus.TIMEOUT
     assert not engine.is_fresh
@@ -323,7 +323,7 @@ PARENT = """
 
     engine = EngineProcess("wild_engine:Obedient", {}, load_timeout=20, answer_timeout=100)
     engine.load(Checkpoint("a", Path("a")))
-    orders = ["ignore_sigterm", "sleeper", "fork", "pid"]
+    orders = ["sleeper", "fork", "pid"]
     print(*[answer.text for _, answer in engine.answer([Generate(order) for order in orders])], flush=True)
     {then}
 """

@@ -76,6 +76,16 @@ def test_a_token_that_a_server_generates_unasked_is_not_weighed(connect):
     assert ask(evaluator, LogLikelihood("surplus b", " c"))[0].log_likelihood == -3 / 4
 
 
+def test_a_continuation_of_no_text_is_certain(connect):
+    evaluator, _ = connect()
+    assert ask(evaluator, LogLikelihood("a b", "")) == [Answer(log_likelihood=0.0, is_greedy=True, prompt_tokens=3)]
+
+
+def test_an_echo_that_lacks_tokens_is_a_typed_failure(connect):
+    evaluator, _ = connect()
+    assert fate(evaluator, LogLikelihood("shortened b", " c"))[0] == "unsupported"
+
+
 def test_a_continuation_whose_tokens_spell_no_text_is_found_by_counting_the_contexts(connect):
     evaluator, server = connect()
     (answer,) = ask(evaluator, LogLikelihood("cut-up b", " c d"))
@@ -217,9 +227,8 @@ def test_an_answer_left_half_way_asks_no_more(connect):
     answers = evaluator.answer([Generate("sleep 0.1")] * 100)
     next(answers)
     answers.close()
-    num_asked = len(server.asked)
-    time.sleep(0.3)
-    assert len(server.asked) == num_asked <= 4
+    time.sleep(0.5)
+    assert len(server.asked) <= 4
 
 
 @pytest.mark.parametrize(
