@@ -44,14 +44,14 @@ def rescore(dataset: xr.Dataset, suite: Suite) -> xr.Dataset:
         correct[block.rows], outcome[block.rows] = block.correct, block.outcome
         for row in range(*block.rows.indices(len(models))):
             responses = read_values(dataset, "response", slice(row, row + 1))[0]
-            for column in np.flatnonzero(np.isin(outcome[row], (Outcome.ANSWERED, Outcome.UNGRADED))):
+            for column in np.flatnonzero(np.isin(outcome[row], (Outcome.ANSWERED, Outcome.UNGRADED))).tolist():
                 try:
                     grade = columns[column].grade(responses[column])
                 except ResponseError as error:
                     raise RescoreError(
                         f"{place_of(dataset)}: model {models[row]!r}, query {columns[column].id!r}: {error}"
                     ) from error
-                _write(grade, correct[row], outcome[row], score[row], int(column))
+                _write(grade, correct[row], outcome[row], score[row], column)
     variables = {
         "correct": (("model", "query"), correct),
         "outcome": (("model", "query"), outcome, dataset["outcome"].attrs),

@@ -79,7 +79,8 @@ def test_every_response_is_graded_again_and_all_else_stays():
 
 
 def test_the_attributes_name_the_new_grader_and_what_was_asked_of_old():
-    attributes = rescore(recorded(), Capitals(is_strict=True)).attrs
+    sealed = recorded().assign_attrs(content_digest="sha256:of the old content")
+    attributes = rescore(sealed, Capitals(is_strict=True)).attrs
     assert attributes["grader"] == "strict"
     assert attributes["grader_digest"] == "new"
     assert "grader_extra" not in attributes

@@ -59,7 +59,9 @@ LAST_WORD = {
 }
 BEGUN = {**SUMS, "num_fewshot": 1, "gen_prefix": "It is", "repeats": 2}
 
-TASKS = {"sums": SUMS, "choices": CHOICES, "blanks": BLANKS, "last_word": LAST_WORD, "begun": BEGUN}
+TWICE = {**CHOICES, "repeats": 2}
+
+TASKS = {"twice": TWICE, "sums": SUMS, "choices": CHOICES, "blanks": BLANKS, "last_word": LAST_WORD, "begun": BEGUN}
 
 
 def documents(first: int, number: int) -> list[dict]:

@@ -21,6 +21,7 @@ FILTERS_AND_METRICS = [
     ("blanks", "none", "acc"),
     ("last_word", "none", "acc"),
     ("begun", "last", "exact_match"),
+    ("twice", "none", "acc"),
 ]
 
 
