@@ -98,6 +98,12 @@ def test_a_model_has_one_fingerprint_on_the_hub_and_here(fake_hub: FakeHub, tmp_
     assert by_published_digests == of(tmp_path / "here", llama_files())
 
 
+def test_a_digest_that_is_known_is_not_computed(tmp_path: Path):
+    folder = write_checkpoint(tmp_path, llama_files())
+    known = {"model.safetensors": "0" * 64}
+    assert fingerprint(folder, known_sha256=known)["weights"] == sha256(b"0" * 64)
+
+
 def test_a_folder_without_weights_has_no_fingerprint(tmp_path: Path):
     with pytest.raises(EvaluatorFailure, match="no weights"):
         fingerprint(tmp_path)

@@ -111,6 +111,15 @@ def test_a_gated_repository_opens_to_those_who_have_access(fake_hub: FakeHub, mo
     assert check("org/gated").can_run
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_without_a_reason_is_gated(fake_hub: FakeHub, status: int):
+    fake_hub.add("org/tuned", llama_files())
+    fake_hub.plant("/api/models/org/tuned", status=status)
+    found = check("org/tuned")
+    assert found.status is ModelStatus.GATED
+    assert "set HF_TOKEN to a token that may read it" in found.message
+
+
 def test_the_token_is_not_shown_to_the_host_of_the_large_files(fake_hub: FakeHub, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     fake_hub.add("org/gated", llama_files(), gated=True)

@@ -272,6 +272,29 @@ def test_the_same_weights_twice_are_named_whatever_the_config(tmp_path: Path):
     assert all(one.can_run for one in found)
 
 
+def test_weights_that_differ_in_one_byte_between_the_samples_are_no_duplicates(tmp_path: Path):
+    weights = safetensors({**llama_shapes(), "model.extra.weight": (1_000_000,)})
+    sources = []
+    for name, position in (("a", None), ("b", len(weights) // 2 + 40_000), ("c", None)):
+        content = bytearray(weights)
+        if position:
+            content[position] = 1
+        folder = write_checkpoint(tmp_path / name, {**llama_files(), "model.safetensors": bytes(content)})
+        sources.append(ModelSource(name, folder=folder))
+    assert [one.duplicate_of for one in preflight_all(sources)] == ["", "", "a"]
+
+
+def test_one_adapter_of_two_bases_is_two_models(tmp_path: Path):
+    for base in ("base", "other"):
+        write_checkpoint(tmp_path / base, llama_files())
+    adapters = {"a": "../base", "b": "../other"}
+    sources = [
+        ModelSource(name, folder=write_checkpoint(tmp_path / name, adapter_files(base)))
+        for name, base in adapters.items()
+    ]
+    assert [one.duplicate_of for one in preflight_all(sources)] == ["", ""]
+
+
 def test_one_bad_model_does_not_stop_the_others(tmp_path: Path):
     good = ModelSource("good", folder=write_checkpoint(tmp_path / "good", llama_files()))
     gone = ModelSource("gone", folder=tmp_path / "gone")
