@@ -5,17 +5,21 @@ random word that it is not given, so that leaving early or printing a success is
 very runner could still find that word in its own memory: grades tell honest models apart, they are no seal.
 """
 
+import contextlib
 import json
 import math
 import os
 import secrets
+import select
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from gembench.errors import GembenchError
 
@@ -25,6 +29,7 @@ _MOST_PROCESSES = 16
 _MOST_OPEN_FILES = 64
 _LARGEST_FILE = 16 * 2**20
 _LONGEST_VERDICT = 2**16
+_SECONDS_TO_START = 60.0
 # What systemd hands out to services without a user: nobody's files, and a count of processes of their own.
 _FIRST_USER, _NUM_USERS = 61184, 4336
 
@@ -68,7 +73,7 @@ def run_sandboxed(program: str, *, seconds: float, memory_bytes: int) -> Sandbox
 
     Args:
         program: its text.
-        seconds: the longest that it may take.
+        seconds: the longest that it may take, once it has begun.
         memory_bytes: the most address space of each of its processes, and the most that /tmp holds.
 
     Raises:
@@ -86,11 +91,11 @@ def run_sandboxed(program: str, *, seconds: float, memory_bytes: int) -> Sandbox
         "user": _FIRST_USER + secrets.randbelow(_NUM_USERS),
     }
     start = time.monotonic()
-    said, exit_code = _run(_command(bwrap, memory_bytes), json.dumps(order).encode(), seconds)
+    said, exit_code = _run(_command(bwrap, memory_bytes), json.dumps(order).encode(), started.encode(), seconds)
     duration = time.monotonic() - start
-    before, is_started, verdict = said.partition(started)
+    before, is_started, verdict = said.decode(errors="replace").partition(started)
     if not is_started:
-        reason = " ".join(before.split())[:300] or f"it did not start in {seconds:g} s"
+        reason = " ".join(before.split())[:300] or f"it did not start in {_SECONDS_TO_START:g} s"
         raise SandboxError(f"bwrap fails: {reason}; {_INSTALL}, and allow it user namespaces.")
     if verdict == finished:
         return SandboxResult(has_finished=True, message="", seconds=duration)
@@ -100,29 +105,52 @@ def run_sandboxed(program: str, *, seconds: float, memory_bytes: int) -> Sandbox
     return SandboxResult(has_finished=False, message=reason, seconds=duration)
 
 
-def _run(command: list[str], order: bytes, seconds: float) -> tuple[str, int | None]:
-    """What was said, and the exit code, None if time ran out. A pipe that nobody reads stops whoever floods it."""
+def _run(command: list[str], order: bytes, started: bytes, seconds: float) -> tuple[bytes, int | None]:
+    """What was said, and the exit code, None if time ran out. The program's time runs from the word `started` on."""
     reader, writer = os.pipe()
     try:
-        os.set_blocking(reader, False)
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True
-        ) as process:
+        with _file_of(order) as orders, _process(command, orders, writer) as process:
+            said = _read_until(started, reader)
             try:
-                process.communicate(order, timeout=seconds)
-                exit_code: int | None = process.returncode
+                exit_code = process.wait(seconds) if started in said else None
             except subprocess.TimeoutExpired:
                 exit_code = None
             finally:
                 process.kill()
-        try:
-            said = os.read(reader, _LONGEST_VERDICT)
-        except BlockingIOError:
-            said = b""
+        # Nobody read in between: a pipe that is full stops whoever floods it.
+        os.set_blocking(reader, False)
+        with contextlib.suppress(BlockingIOError):
+            said += os.read(reader, _LONGEST_VERDICT)
     finally:
         os.close(reader)
+    return said, exit_code
+
+
+def _file_of(content: bytes) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115, the caller closes it
+    file.write(content)
+    file.seek(0)
+    return file
+
+
+def _process(command: list[str], orders: IO[bytes], writer: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, stdin=orders, stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True)
+    finally:
+        # The sandbox alone holds that end now, so that reading ends when the sandbox does.
         os.close(writer)
-    return said.decode(errors="replace"), exit_code
+
+
+def _read_until(word: bytes, reader: int) -> bytes:
+    """What is said up to the word and a little beyond, or all of it if the word does not come in time."""
+    said = b""
+    deadline = time.monotonic() + _SECONDS_TO_START
+    while word not in said and select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        chunk = os.read(reader, _LONGEST_VERDICT)
+        if not chunk:
+            break
+        said += chunk
+    return said
 
 
 def _limits(seconds: float, memory_bytes: int) -> dict[str, int]:
