@@ -143,9 +143,7 @@ def _summary(error: Exception) -> str:
 
 def main() -> None:
     """Host an engine for the process at the other end of the socket whose number is the first argument."""
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)  # Else what the engine starts would keep it open when the engine dies.
-    _Host(Connection(descriptor)).serve()
+    _Host(Connection(int(sys.argv[1]))).serve()
 
 
 if __name__ == "__main__":

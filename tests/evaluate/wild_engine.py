@@ -18,6 +18,8 @@ def obey(order: str) -> str:
             time.sleep(1000)
         case "ignore_sigterm":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        case "on_sigterm":
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(bool(Path(with_what).write_text("asked"))))
         case "sleep":
             time.sleep(float(with_what))
         case "kill":
