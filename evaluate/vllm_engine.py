@@ -17,10 +17,20 @@ from gembench.evaluate.model_files import ADAPTER_CONFIG, LocalFiles, read_json
 from gembench.evaluate.tokens import Codec, Pair, Prompt, load_tokenizer, nan_logits, nothing_to_weigh
 from gembench.evaluate.vllm_failures import failure_of_load
 from gembench.evaluate.vllm_options import check_engine_arguments, settings_of
+from gembench.evaluate.vllm_requests import read_answer, sampling_params
 from gembench.extras import require_extra
 
 _MOST_UNFINISHED = 2048
 """Requests that the engine holds at a time: enough to fill its batches, and few enough to start at once."""
+_SIGN_OF_NAN = "NaNs detected in logits"
+_ENVIRONMENT = {
+    # An engine process of vLLM's own would hide why it failed.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    # Else it goes on with whatever token comes of them.
+    "VLLM_RAISE_ON_LOGIT_NANS": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+}
+"""What vLLM reads when it starts, where the user's environment says nothing."""
 _LORA_RANKS = (64, 128, 256, 320, 512)
 
 
@@ -41,6 +51,7 @@ class VllmEngine:
         check_engine_arguments(engine_arguments)
         self._hot_swap = hot_swap
         self._arguments = engine_arguments
+        self._seed = int(engine_arguments.get("seed") or 0)
         self._engine: Any = None
         self._live: Loadable | None = None
         self._lora: Any = None
@@ -86,9 +97,7 @@ class VllmEngine:
             if checkpoint.base_folder is not None:
                 self._add_adapter(checkpoint)
         except Exception as error:
-            # Whatever it was, the engine may hold half a model, and the process memory that nobody gives back.
-            self._is_spoiled = True
-            self.close()
+            self._give_up()
             raise failure_of_load(checkpoint.model, error) from error
         self._live = new
         self._model = checkpoint.model
@@ -102,16 +111,15 @@ class VllmEngine:
         Raises:
             EvaluatorFailure: NAN_LOGITS.
         """
-        if self._codec is None:
+        codec = self._codec
+        if codec is None:
             raise RuntimeError("no model is loaded.")
         asked: dict[str, tuple[int, Pair | Prompt]] = {}
         waiting = iter(enumerate(requests))
         try:
             while True:
                 for position, request in islice(waiting, _MOST_UNFINISHED - len(asked)):
-                    tokens = (
-                        self._codec.pair(request) if isinstance(request, LogLikelihood) else self._codec.prompt(request)
-                    )
+                    tokens = codec.pair(request) if isinstance(request, LogLikelihood) else codec.prompt(request)
                     at_once = self._without_asking(tokens)
                     if at_once is not None:
                         yield position, at_once
@@ -119,12 +127,12 @@ class VllmEngine:
                         asked[self._ask(tokens)] = (position, tokens)
                 if not asked:
                     return
-                for output in self._engine.step():
+                for output in self._step():
                     if output.finished:
                         position, tokens = asked.pop(output.request_id)
-                        yield position, self._answer(output, tokens)
+                        yield position, read_answer(output, tokens, codec, self._model)
         finally:
-            if asked:
+            if asked and self._engine is not None:
                 self._engine.abort_request(list(asked))
 
     def close(self) -> None:
@@ -153,9 +161,8 @@ class VllmEngine:
         return "" if _rank(checkpoint) <= self._engine.vllm_config.lora_config.max_lora_rank else "its rank is too high"
 
     def _start(self, checkpoint: Checkpoint, new: Loadable) -> None:
-        # vLLM reads these when it starts. An engine process of its own would hide why it failed.
-        os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
         from vllm import EngineArgs, LLMEngine
 
         adapters: dict[str, Any] = {}
@@ -184,6 +191,22 @@ class VllmEngine:
         self._lora = LoRARequest(checkpoint.model, self._num_adapters, str(checkpoint.folder))
         self._engine.add_lora(self._lora)
 
+    def _step(self) -> list[Any]:
+        """The outputs that vLLM has next."""
+        try:
+            outputs: list[Any] = self._engine.step()
+        except RuntimeError as error:
+            if _SIGN_OF_NAN not in str(error):
+                raise
+            self._give_up()
+            raise nan_logits(self._model) from error
+        return outputs
+
+    def _give_up(self) -> None:
+        """Close an engine that may hold half a model or half a batch, and memory that nobody gives back."""
+        self._is_spoiled = True
+        self.close()
+
     def _without_asking(self, tokens: Pair | Prompt) -> Answer | None:
         """The answer to a request that the engine cannot be asked, or need not be."""
         max_length = self._engine.vllm_config.model_config.max_model_len
@@ -200,63 +223,10 @@ class VllmEngine:
         self._num_requests += 1
         name = str(self._num_requests)
         prompt = list(tokens.tokens if isinstance(tokens, Prompt) else tokens.context + tokens.continuation)
-        self._engine.add_request(name, tokens_input(prompt), self._sampling(tokens), lora_request=self._lora)
-        return name
-
-    def _sampling(self, tokens: Pair | Prompt) -> Any:
-        from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind
-
-        if isinstance(tokens, Pair):
-            return SamplingParams(
-                temperature=0.0,
-                max_tokens=1,
-                prompt_logprobs=1,
-                detokenize=False,
-                flat_logprobs=True,
-                output_kind=RequestOutputKind.FINAL_ONLY,
-            )
-        return SamplingParams(
-            temperature=tokens.temperature,
-            max_tokens=tokens.max_tokens,
-            seed=None if tokens.temperature == 0 else tokens.seed(self.settings["seed"]),
-            stop=list(tokens.stop),
-            stop_token_ids=sorted(tokens.end_tokens),
-            # The live engine's idea of an end is that of the model which it was started with.
-            ignore_eos=True,
-            detokenize=bool(tokens.stop),
-            # The sampled token's own, which is NaN where logits are.
-            logprobs=0,
-            flat_logprobs=True,
-            output_kind=RequestOutputKind.FINAL_ONLY,
+        self._engine.add_request(
+            name, tokens_input(prompt), sampling_params(tokens, self._seed), lora_request=self._lora
         )
-
-    def _answer(self, output: Any, tokens: Pair | Prompt) -> Answer:
-        completion = output.outputs[0]
-        if isinstance(tokens, Pair):
-            answer = _weighed(output.prompt_logprobs, tokens)
-            is_nan = answer.log_likelihood != answer.log_likelihood
-        else:
-            generated = list(completion.token_ids)
-            answer = Answer(
-                text=self._codec.text(generated, tokens),
-                prompt_tokens=len(tokens.tokens),
-                completion_tokens=len(generated),
-            )
-            is_nan = any(chance != chance for chance in completion.logprobs.logprobs)
-        if is_nan:
-            raise nan_logits(self._model)
-        return answer
-
-
-def _weighed(chances: Any, pair: Pair) -> Answer:
-    """The answer in a prompt's log-probabilities [tokens]: each token's own, then the likeliest token's."""
-    total, is_greedy = 0.0, True
-    for place in range(len(pair.context), len(pair)):
-        own, *others = chances.logprobs[chances.start_indices[place] : chances.end_indices[place]]
-        total += own
-        is_greedy = is_greedy and all(own >= other for other in others)
-    return Answer(log_likelihood=total, is_greedy=is_greedy, prompt_tokens=len(pair))
+        return name
 
 
 def _rank(checkpoint: Checkpoint) -> int:

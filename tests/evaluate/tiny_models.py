@@ -88,3 +88,59 @@ def change_weights(folder: Path, change) -> None:
 
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+def make_adapter(folder: Path, base: Path, *, seed: int = 0, rank: int = 8) -> Path:
+    """Write a random LoRA adapter of a tiny Llama, as peft saves one: queries and values of every layer."""
+    import json
+
+    import torch
+    from safetensors.torch import save_file
+
+    config = json.loads((base / "config.json").read_text())
+    head = config["hidden_size"] // config["num_attention_heads"]
+    sizes = {"q_proj": config["hidden_size"], "v_proj": head * config["num_key_value_heads"]}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for layer in range(config["num_hidden_layers"]):
+        for name, size in sizes.items():
+            prefix = f"base_model.model.model.layers.{layer}.self_attn.{name}"
+            tensors[f"{prefix}.lora_A.weight"] = torch.randn(rank, config["hidden_size"], generator=generator) * 0.1
+            tensors[f"{prefix}.lora_B.weight"] = torch.randn(size, rank, generator=generator) * 0.3
+    folder.mkdir(parents=True)
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    adapter = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": str(base),
+        "r": rank,
+        "lora_alpha": 2 * rank,
+        "target_modules": sorted(sizes),
+        "bias": "none",
+        "inference_mode": True,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(adapter))
+    return folder
+
+
+def merge_adapter(folder: Path, base: Path, adapter: Path) -> Path:
+    """Write the base with the adapter's products added: W + alpha / r * B A (Hu et al., LoRA, 2021, section 4.1)."""
+    import json
+    import shutil
+
+    from safetensors.torch import load_file
+
+    parts = load_file(adapter / "adapter_model.safetensors")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    scale = config["lora_alpha"] / config["r"]
+
+    def add(tensors):
+        for name in tensors:
+            stem = f"base_model.model.{name.removesuffix('.weight')}"
+            if f"{stem}.lora_A.weight" in parts:
+                tensors[name] += scale * parts[f"{stem}.lora_B.weight"] @ parts[f"{stem}.lora_A.weight"]
+        return tensors
+
+    shutil.copytree(base, folder)
+    change_weights(folder, add)
+    return folder
