@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gembench.data.journal import ModelRow
+from gembench.data.status import ModelStatus
 from gembench.evaluate.downloads import fetch_ahead
 from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.evaluate.fingerprint import fingerprint
@@ -45,9 +46,16 @@ def fetched_candidates(
         try:
             if isinstance(checkpoint, Checkpoint):
                 template = make_template(checkpoint) if make_template else None
-                digests = fingerprint(checkpoint.folder, base_folder=checkpoint.base_folder)
+                digests = fingerprint(
+                    checkpoint.folder,
+                    base_folder=checkpoint.base_folder,
+                    known_sha256=fetched.preflight.sha256,
+                )
         except EvaluatorFailure as failure:
             checkpoint = failure
+        except OSError as error:
+            message = f"{fetched.preflight.source.model}: its files cannot be read: {error}."
+            checkpoint = EvaluatorFailure(ModelStatus.DOWNLOAD_FAILED, message)
         yield Candidate(
             fetched.preflight.source.model,
             checkpoint,
