@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from gembench.data.status import ModelStatus
 from gembench.errors import UsageError
 from gembench.evaluate.evaluator import Answer, Checkpoint, EvaluatorFailure, Request, Settings
+from gembench.evaluate.hf_loading import load_full_model
 from gembench.evaluate.loadable import Loadable, check_loadable
-from gembench.evaluate.tokens import Codec, first_line, load_tokenizer
+from gembench.evaluate.tokens import Codec, load_tokenizer
 from gembench.extras import require_extra
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ DType = Literal["auto", "float32", "bfloat16", "float16"]
 _LONGEST_CONTEXT_SETTINGS = ("n_positions", "max_position_embeddings", "n_ctx")
 """Names under which configs keep the longest context, in the order in which lm-evaluation-harness looks."""
 _LONGEST_CONTEXT_DEFAULT = 2048
-_NOT_WEIGHTS = ("rotary_emb.inv_freq", "attn.masked_bias", "attn.bias", "position_ids")
-"""Ends of names of constants that older versions of transformers saved beside the weights."""
 
 
 class HfEngine:
@@ -110,66 +109,22 @@ class HfEngine:
 
     def _load_model(self, checkpoint: Checkpoint, loadable: Loadable) -> Any:
         import torch
-        from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM
 
         from gembench.evaluate.hf_attention import use_grouped_attention
 
+        model = load_full_model(checkpoint.model, loadable, dtype=self._dtype)
+        if checkpoint.base_folder is not None:
+            model = _merge_adapter(model, checkpoint)
         try:
-            model, report = AutoModelForCausalLM.from_pretrained(
-                loadable.model_folder,
-                dtype=self._dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                # Mis-shaped weights are then listed in the report, where the error would only say that there are some.
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-            _refuse_wrong_weights(checkpoint.model, report)
-            if checkpoint.base_folder is not None:
-                model = _merge_adapter(model, checkpoint)
             model = model.to(_device(self._device)).eval().requires_grad_(False)
-            if model.device.type == "cpu":
-                use_grouped_attention(model)
-            return model
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except torch.OutOfMemoryError as error:
             raise EvaluatorFailure(
                 ModelStatus.OUT_OF_MEMORY,
-                f"{checkpoint.model}: its weights do not fit into memory; use a smaller dtype or a larger device.",
+                f"{checkpoint.model}: its weights do not fit on the device; use a smaller dtype or a larger device.",
             ) from error
-        except SafetensorError as error:
-            raise EvaluatorFailure(
-                ModelStatus.WEIGHT_MISMATCH,
-                f"{checkpoint.model}: its weights cannot be read ({first_line(error)}); download the checkpoint again.",
-            ) from error
-        except (ValueError, KeyError, AttributeError, TypeError, ImportError, OSError, RuntimeError) as error:
-            # What transformers raises for a config that it does not know or cannot build a model from.
-            raise EvaluatorFailure(
-                ModelStatus.UNSUPPORTED,
-                f"{checkpoint.model}: transformers {version('transformers')} cannot build this model "
-                f"({first_line(error)}); try a newer version or another engine.",
-            ) from error
-
-
-def _refuse_wrong_weights(model: str, report: dict[str, Any]) -> None:
-    """The library fills missing weights with random numbers and says so in a warning only."""
-    misshapen = sorted(report["mismatched_keys"])
-    missing = sorted(report["missing_keys"])
-    unexpected = sorted(key for key in report["unexpected_keys"] if not key.endswith(_NOT_WEIGHTS))
-    if misshapen:
-        name, found, wanted = misshapen[0]
-        what = f"{name} has shape {tuple(found)} where its config says {tuple(wanted)}"
-    elif missing:
-        what = f"{missing[0]} is missing ({len(missing)} such)"
-    elif unexpected:
-        what = f"{unexpected[0]} has no place in the model that its config describes ({len(unexpected)} such)"
-    else:
-        return
-    raise EvaluatorFailure(
-        ModelStatus.WEIGHT_MISMATCH,
-        f"{model}: {what}; config and weights do not belong together, report it to its owner.",
-    )
+        if model.device.type == "cpu":
+            use_grouped_attention(model)
+        return model
 
 
 def _merge_adapter(model: Any, checkpoint: Checkpoint) -> Any:

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from gembench.evaluate.adapters import Adapter
 from gembench.evaluate.evaluator import Answer, Checkpoint, EvaluatorFailure, LogLikelihood, Request, Settings
+from gembench.evaluate.hf_loading import check_weights_fit
 from gembench.evaluate.hot_swap import why_no_swap
 from gembench.evaluate.loadable import Loadable, check_loadable
-from gembench.evaluate.model_files import ADAPTER_CONFIG, LocalFiles, read_json
 from gembench.evaluate.tokens import Codec, Pair, Prompt, load_tokenizer, nan_logits, nothing_to_weigh
 from gembench.evaluate.vllm_failures import failure_of_load
 from gembench.evaluate.vllm_options import check_engine_arguments, settings_of
@@ -31,7 +32,6 @@ _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
 }
 """What vLLM reads when it starts, where the user's environment says nothing."""
-_LORA_RANKS = (64, 128, 256, 320, 512)
 
 
 class VllmEngine:
@@ -47,7 +47,7 @@ class VllmEngine:
     """
 
     def __init__(self, *, hot_swap: bool = True, **engine_arguments: Any) -> None:
-        require_extra("vllm", "vllm")
+        require_extra("vllm", "vllm", "accelerate")
         check_engine_arguments(engine_arguments)
         self._hot_swap = hot_swap
         self._arguments = engine_arguments
@@ -93,9 +93,12 @@ class VllmEngine:
                 self._swap(checkpoint, new)
             else:
                 self.close()
+                check_weights_fit(checkpoint.model, new)
                 self._start(checkpoint, new)
             if checkpoint.base_folder is not None:
                 self._add_adapter(checkpoint)
+        except EvaluatorFailure:
+            raise
         except Exception as error:
             self._give_up()
             raise failure_of_load(checkpoint.model, error) from error
@@ -158,16 +161,15 @@ class VllmEngine:
             return "the engine serves adapters" if serves_adapters else why_no_swap(self._live, new)
         if not serves_adapters or self._live.model_folder != new.model_folder:
             return "the engine holds another base model"
-        return "" if _rank(checkpoint) <= self._engine.vllm_config.lora_config.max_lora_rank else "its rank is too high"
+        fits = Adapter.of(checkpoint).fits(self._engine.vllm_config.lora_config)
+        return "" if fits else "the engine has no room for its rank or layers"
 
     def _start(self, checkpoint: Checkpoint, new: Loadable) -> None:
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         from vllm import EngineArgs, LLMEngine
 
-        adapters: dict[str, Any] = {}
-        if checkpoint.base_folder is not None:
-            adapters = {"enable_lora": True, "max_lora_rank": _allowed_rank(_rank(checkpoint))}
+        adapters = {} if checkpoint.base_folder is None else Adapter.of(checkpoint).engine_arguments()
         arguments = EngineArgs(
             model=str(new.model_folder),
             tokenizer=str(new.tokenizer_folder),
@@ -227,12 +229,3 @@ class VllmEngine:
             name, tokens_input(prompt), sampling_params(tokens, self._seed), lora_request=self._lora
         )
         return name
-
-
-def _rank(checkpoint: Checkpoint) -> int:
-    return int(read_json(LocalFiles(checkpoint.folder), ADAPTER_CONFIG).get("r", 0))
-
-
-def _allowed_rank(rank: int) -> int:
-    """The room to make for adapters: vLLM takes certain ranks only, and later adapters should fit too."""
-    return next((allowed for allowed in _LORA_RANKS if allowed >= rank), rank)
