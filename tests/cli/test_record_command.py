@@ -1,6 +1,7 @@
 """`gembench record` with the scripted engine: what lands in the tensor, what people see, and what nothing can break."""
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -11,7 +12,7 @@ import time
 
 import numpy as np
 import pytest
-from needs import needs_harness
+from needs import needs_harness, needs_torch
 
 from gembench.data.recording import Recording
 from gembench.data.tensor import open_tensor
@@ -181,9 +182,10 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(gembench, tmp_path, mo
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def start(store, num_models, *, commit_every=20, latency=0.0005):
-    models = ",".join(f"org/m{number}" for number in range(num_models))
-    engine = f"scripted:seconds_per_request={latency}"
+def start(store, models, *, engine="scripted", commit_every=20):
+    """The command as a person runs it, over so many made-up models or those named."""
+    if isinstance(models, int):
+        models = ",".join(f"org/m{number}" for number in range(models))
     arguments = ["record", "-m", models, "-s", "smoke", "-e", engine, "-o", store, "--commit-every", commit_every]
     return subprocess.Popen([*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -202,7 +204,7 @@ def cells_in(store):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_recording_is_published_and_goes_on(store, number):
-    running = start(store, 4, latency=0.005)
+    running = start(store, 4, engine="scripted:seconds_per_request=0.005")
     while not store.with_name("out.zarr.journal").exists():
         time.sleep(0.05)
     time.sleep(2)
@@ -213,33 +215,59 @@ def test_an_interrupted_recording_is_published_and_goes_on(store, number):
     tensor = open_tensor(store)
     assert set(tensor["model_status"].values) <= {"ok", "pending"}
     num_cells = int((tensor["correct"].values >= 0).sum())
-    finished = start(store, 4, latency=0)
+    finished = start(store, 4)
     out, said = finished.communicate(timeout=60)
     assert finished.returncode == 0, said
     assert f"{800 - num_cells:,} cells in" in out
 
 
+@pytest.fixture(scope="module")
+def tiny_checkpoints(tmp_path_factory):
+    """Three random Llamas for the transformers engine."""
+    from tiny_models import make_llama
+
+    folder = tmp_path_factory.mktemp("models")
+    for seed in range(3):
+        make_model(folder / f"m{seed}", seed=seed)
+    return folder
+
+
 @pytest.mark.slow
-def test_fifty_kills_lose_at_most_the_batch_in_flight_and_change_nothing(tmp_path):
+@pytest.mark.parametrize(
+    ("engine", "num_kills", "latest"), [("scripted", 50, 5.0), pytest.param("hf", 20, 20.0, marks=needs_torch)]
+)
+def test_kills_at_any_instant_lose_at_most_the_batch_in_flight_and_change_nothing(
+    tmp_path, request, engine, num_kills, latest
+):
+    if engine == "hf":
+        models = str(request.getfixturevalue("tiny_checkpoints"))
+
+        def start_it(store):
+            return start(store, models, engine="hf:dtype=float32,max_batch_tokens=256")
+    else:
+
+        def start_it(store):
+            return start(store, 16, engine="scripted:seconds_per_request=0.002")
+
     calm, wild = tmp_path / "calm.zarr", tmp_path / "out.zarr"
-    finish(start(calm, 16))
+    finish(start_it(calm))
     rng = random.Random(0)
-    num_kills = 0
-    while num_kills < 50:
+    kills = 0
+    while kills < num_kills:
         before = cells_in(wild) if wild.with_name("out.zarr.journal").exists() else {}
-        running = start(wild, 16, latency=0.002)
-        started = time.monotonic()
-        # Half of the kills fall within the start, half within the recording.
-        while time.monotonic() - started < rng.uniform(0.5, 5.0) and running.poll() is None:
+        running = start_it(wild)
+        killed_at = time.monotonic() + rng.uniform(0.5, latest)
+        while time.monotonic() < killed_at and running.poll() is None:
             time.sleep(0.01)
         if running.poll() is not None:
             finish(running)
+            assert open_tensor(wild).attrs["content_digest"] == open_tensor(calm).attrs["content_digest"]
             shutil.rmtree(wild)
             wild.with_name("out.zarr.journal").unlink()
             continue
         running.kill()
         running.communicate()
-        num_kills += 1
+        kills += 1
         wait_until_nobody_holds(wild)
         after = cells_in(wild)
         for model, queries in after.items():
@@ -247,11 +275,53 @@ def test_fifty_kills_lose_at_most_the_batch_in_flight_and_change_nothing(tmp_pat
             assert len(queries) % 20 == 0, "half a batch"
         if wild.exists():
             open_tensor(wild)
-    finish(start(wild, 16))
+    finish(start_it(wild))
     assert open_tensor(wild).attrs["content_digest"] == open_tensor(calm).attrs["content_digest"]
-    assert sorted(path.name for path in tmp_path.iterdir() if "partial" not in path.name) == sorted(
-        ["calm.zarr", "calm.zarr.journal", "out.zarr", "out.zarr.journal"]
-    )
+
+
+def test_a_folder_that_cannot_be_written_any_more_costs_nothing_that_was_paid_for(store):
+    running = start(store, 4, engine="scripted:seconds_per_request=0.004")
+    while not store.with_name("out.zarr.journal-wal").exists():
+        time.sleep(0.02)
+    time.sleep(1)
+    if subprocess.run(["chattr", "+i", store.parent], capture_output=True).returncode:
+        finish(running)
+        pytest.skip("no folder can be made immutable here")
+    try:
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 1
+        assert f"{store}: cannot be written" in said
+        assert "Traceback" not in said
+    finally:
+        subprocess.run(["chattr", "-i", store.parent], check=True)
+    again = start(store, 4)
+    out, said = again.communicate(timeout=60)
+    assert again.returncode == 0, said
+    assert "0 cells in" in out
+    assert (open_tensor(store)["correct"].values >= 0).all()
+
+
+def test_a_full_disk_ends_the_recording_in_one_line_and_keeps_what_fitted(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", disk]).returncode:
+        pytest.skip("no small file system can be mounted here")
+    try:
+        store = disk / "out.zarr"
+        running = start(store, 60)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 1
+        assert "Traceback" not in said
+        assert said.splitlines()[-1].startswith("gembench: error: ")
+        num_cells = sum(map(len, cells_in(store).values()))
+        assert num_cells > 0
+        subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+        again = start(store, 60)
+        out, said = again.communicate(timeout=60)
+        assert again.returncode == 0, said
+        assert f"{60 * 200 - num_cells:,} cells in" in out
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def wait_until_nobody_holds(store):
