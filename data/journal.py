@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -297,15 +297,14 @@ class Journal:
             (count,) = connection.execute("SELECT count(*) FROM cell WHERE model = ?", (position,)).fetchone()
             return int(count)
 
-    def cells(self, position: int) -> list[Cell]:
-        """The cells of the model at a position, by query."""
+    def columns(self, position: int) -> Mapping[str, Sequence[Any]]:
+        """The cells of the model at a position, by query: the fields of `Cell`, each with a value a cell."""
+        names = [field.name for field in fields(Cell)]
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT query, outcome, correct, score, response, seconds, prompt_tokens, completion_tokens "
-                "FROM cell WHERE model = ? ORDER BY query",
-                (position,),
-            )
-            return [Cell(row[0], Outcome(row[1]), *row[2:]) for row in rows]
+                f"SELECT {', '.join(names)} FROM cell WHERE model = ? ORDER BY query", (position,)
+            ).fetchall()
+        return dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(names, ())
 
 
 def _first_difference(written: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 
-from gembench.data.journal import Cell, Journal
+from gembench.data.journal import Journal
 from gembench.data.outcomes import Outcome
 from gembench.data.schema import COORDINATES, make_tensor
 from gembench.data.stores import is_url, local_path
@@ -70,10 +70,11 @@ class Recording:
             "completion_tokens": np.zeros(shape, np.int32),
         }
         for row, model in enumerate(models):
-            cells = self.journal.cells(model.position)
-            asked = [cell.query for cell in cells]
+            of_model = self.journal.columns(model.position)
+            asked = np.asarray(of_model["query"], np.intp)
             for name, column in columns.items():
-                column[row, asked] = [_value(cell, name) for cell in cells]
+                # None, for a cell without a score, becomes NaN.
+                column[row, asked] = np.asarray(of_model[name], column.dtype)
         columns["load_seconds"] = np.asarray([model.load_seconds for model in models], np.float64)
         columns["model_status"] = np.asarray([model.status.value for model in models], object)
         columns["model_message"] = np.asarray([model.message for model in models], object)
@@ -91,11 +92,6 @@ class Recording:
 def journal_of(path: Path) -> Path:
     """Where the journal of a recorded tensor lies."""
     return path.with_name(path.name + JOURNAL_SUFFIX)
-
-
-def _value(cell: Cell, name: str) -> Any:
-    value = getattr(cell, name)
-    return np.nan if value is None else value
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -199,7 +199,7 @@ def cells_in(store):
     """The cells in the journal, as model → queries. Every model's commits were whole batches of 20."""
     with Recording(store) as recording:
         rows = recording.journal.models()
-        return {row.id: {cell.query for cell in recording.journal.cells(row.position)} for row in rows}
+        return {row.id: set(recording.journal.columns(row.position)["query"]) for row in rows}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -224,7 +224,7 @@ def test_an_interrupted_recording_is_published_and_goes_on(store, number):
 @pytest.fixture(scope="module")
 def tiny_checkpoints(tmp_path_factory):
     """Three random Llamas for the transformers engine."""
-    from tiny_models import make_llama
+    from tiny_models import make_model
 
     folder = tmp_path_factory.mktemp("models")
     for seed in range(3):
