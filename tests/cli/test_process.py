@@ -10,7 +10,22 @@ import time
 import pytest
 
 COMMAND = [sys.executable, "-c", "from gembench.cli.main import main; main()"]
-HEAVY = {"jax", "zarr", "xarray", "numpy", "scipy", "torch", "pandas", "matplotlib", "plotly", "rich", "pyarrow"}
+HEAVY = {
+    "jax",
+    "zarr",
+    "lm_eval",
+    "huggingface_hub",
+    "sqlite3",
+    "xarray",
+    "numpy",
+    "scipy",
+    "torch",
+    "pandas",
+    "matplotlib",
+    "plotly",
+    "rich",
+    "pyarrow",
+}
 
 
 @pytest.fixture
@@ -19,7 +34,17 @@ def environment(tmp_path):
     return {**buffered, "GEMBENCH_CACHE_DIR": str(tmp_path / "cache")}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["simulate", "--help"], ["--version"], ["info", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["simulate", "--help"],
+        ["record", "--help"],
+        ["rescore", "--help"],
+        ["--version"],
+        ["info", "--help"],
+    ],
+)
 def test_help_loads_nothing_heavy(arguments):
     script = (
         "import sys\nfrom gembench.cli.main import cli\n"
