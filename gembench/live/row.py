@@ -70,6 +70,13 @@ def record_model(
             on_event(CellsCommitted(candidate.model, len(cells), num_tokens))
     except EvaluatorFailure as failure:
         # Whoever stops the recording takes the engine away, which is no fault of the model's.
-        status, message = (ModelStatus.PENDING, "") if is_stopping() else (failure.status, str(failure))
+        status, message = (
+            (ModelStatus.PENDING, "") if is_stopping() else (failure.status, _sentence(failure, candidate))
+        )
     journal.end(candidate.model, status, message, load_seconds)
     return ModelEnded(candidate.model, status, message, num_cells, load_seconds, time.perf_counter() - started)
+
+
+def _sentence(failure: EvaluatorFailure, candidate: Candidate) -> str:
+    """What it says of the model, whose name stands beside it wherever it is shown."""
+    return str(failure).removeprefix(f"{candidate.model}: ")

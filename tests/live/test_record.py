@@ -98,7 +98,7 @@ def test_a_failing_model_keeps_what_it_answered_and_the_others_go_on(store):
     released = []
     puppet = Puppet(
         fail_after={"a": (7, CRASH)},
-        fail_to_load={"b": EvaluatorFailure(ModelStatus.WEIGHT_MISMATCH, "a tensor is missing")},
+        fail_to_load={"b": EvaluatorFailure(ModelStatus.WEIGHT_MISMATCH, "b: a tensor is missing")},
     )
 
     def fetch_three(rows):
