@@ -126,6 +126,10 @@ def test_the_likeliest_token_is_called_greedy_and_any_other_is_not(folder, plain
     assert all(answer.is_greedy for answer in answers(loaded(folder), asked))
     others = [LogLikelihood(one.context, "q" if one.continuation != "q" else "z") for one in asked]
     assert not any(answer.is_greedy for answer in answers(loaded(folder), others))
+    # Greedy at first and then not: a second token that the model does not go on with.
+    half = [LogLikelihood(one.context, one.continuation + tail) for one in asked for tail in ("Q", "Z")]
+    called = [answer.is_greedy for answer in answers(loaded(folder), half)]
+    assert not any(one and other for one, other in zip(called[::2], called[1::2], strict=True))
 
 
 def test_generations_are_those_of_one_plain_call_for_each_token(folder, plain):
