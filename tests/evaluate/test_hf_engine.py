@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from needs import needs_harness, needs_torch
+from needs import needs_harness, needs_peft, needs_torch
 
 from gembench.data.status import ModelStatus
 from gembench.errors import UsageError
@@ -333,6 +333,26 @@ def test_a_batch_that_does_not_fit_into_memory_is_halved(folder, monkeypatch):
     with pytest.raises(EvaluatorFailure, match="does not fit") as failure:
         list(loaded(folder).answer([Generate("swans " * 60, max_tokens=2)]))
     assert failure.value.status == ModelStatus.OUT_OF_MEMORY
+
+
+@needs_peft
+def test_an_adapter_answers_as_its_base_with_the_product_added(folder, tmp_path):
+    from tiny_models import make_adapter, merge_adapter
+
+    adapter = make_adapter(tmp_path / "adapter", folder)
+    merged = merge_adapter(tmp_path / "merged", folder, adapter)
+    requests = [Generate("the cat", max_tokens=8), LogLikelihood("the dog", " sat on"), LogLikelihood("a", " b c")]
+    answers = []
+    for checkpoint in (Checkpoint("a", adapter, folder), Checkpoint("m", merged), Checkpoint("b", folder)):
+        engine = HfEngine(dtype="float32")
+        engine.load(checkpoint)
+        answers.append([answer for _, answer in sorted(engine.answer(requests), key=lambda pair: pair[0])])
+        engine.close()
+    adapted, by_hand, base = answers
+    assert [one.text for one in adapted] == [one.text for one in by_hand]
+    for one, other, before in zip(adapted[1:], by_hand[1:], base[1:], strict=True):
+        assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-3)
+        assert abs(one.log_likelihood - before.log_likelihood) > 0.1
 
 
 def test_an_adapter_without_peft_says_what_to_install(folder, tmp_path, monkeypatch):

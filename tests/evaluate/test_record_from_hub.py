@@ -1,4 +1,4 @@
-"""`gembench record` with transformers over a Hub on loopback: a bad checkpoint gets its status, the rest is recorded."""
+"""`gembench record` with transformers and a Hub on loopback: a bad checkpoint gets its status, the rest is recorded."""
 
 import json
 
