@@ -23,6 +23,12 @@ def expected_modules() -> set[str]:
     }
 
 
+def expected_data() -> set[str]:
+    """What else a wheel needs: suites, recorded tensors, and the word that it is typed."""
+    found = [*(CHECKOUT / "evaluate").rglob("*.yaml"), *(CHECKOUT / "data" / "recorded").iterdir()]
+    return {"gembench/py.typed", *(f"gembench/{path.relative_to(CHECKOUT).as_posix()}" for path in found)}
+
+
 def wheel_problems(path: Path) -> list[str]:
     """What is wrong with the wheel, a line each."""
     with zipfile.ZipFile(path) as archive:
@@ -35,7 +41,7 @@ def wheel_problems(path: Path) -> list[str]:
         *(f"{path.name}: {name} is empty" for name in empty),
         *(f"{path.name}: {name} is missing" for name in sorted(expected_modules() - modules)),
         *(f"{path.name}: {name} does not belong there" for name in sorted(modules - expected_modules())),
-        *(f"{path.name}: {name} is missing" for name in ("gembench/py.typed",) if name not in files),
+        *(f"{path.name}: {name} is missing" for name in sorted(expected_data() - set(files))),
     ]
 
 
@@ -43,7 +49,7 @@ def sdist_problems(path: Path) -> list[str]:
     """What is wrong with the sdist, a line each."""
     with tarfile.open(path) as archive:
         members = {member.name.partition("/")[2]: member for member in archive.getmembers()}
-    wanted = expected_modules() | {"LICENSE", "README.md", "pyproject.toml"}
+    wanted = expected_modules() | expected_data() | {"LICENSE", "README.md", "pyproject.toml"}
     return [
         *(f"{path.name}: {name} is a link" for name, member in members.items() if member.issym() or member.islnk()),
         *(f"{path.name}: {name} is missing" for name in sorted(wanted - set(members))),
