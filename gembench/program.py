@@ -21,12 +21,12 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Compiled
 from numpy.typing import NDArray
 
+from gembench.compilation import choose_level, options_of
 from gembench.decisions import Log
 from gembench.race import Race
 from gembench.replay import Setting, recommend, replay_stage, start_runs
 
 _PACKAGE = Path(__file__).parent
-_WORTH_OPTIMIZING = 4_000_000
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -35,18 +35,18 @@ class Outcome(NamedTuple):
 
     Attributes:
         recommended: [R, K].
-        pulls: [R].
-        model_loads: [R].
-        cost_seconds: [R] float32.
+        pulls: [R] int64.
+        model_loads: [R] int64.
+        cost_seconds: [R] float64.
         faults: [R].
         log_entries: [R, L, 2]; L is 0 where the setting asks for no log.
         log_length: [R].
     """
 
     recommended: NDArray[np.int32]
-    pulls: NDArray[np.int32]
-    model_loads: NDArray[np.int32]
-    cost_seconds: NDArray[np.float32]
+    pulls: NDArray[np.int64]
+    model_loads: NDArray[np.int64]
+    cost_seconds: NDArray[np.float64]
     faults: NDArray[np.int32]
     log_entries: NDArray[np.int32]
     log_length: NDArray[np.int32]
@@ -63,39 +63,27 @@ class Program:
 
 @lru_cache(maxsize=256)
 def _compiled(program: Program) -> Compiled:
-    """The program as an executable: it takes the arguments of `run_program` and gives the fields of `Outcome`.
+    """The program as an executable: it takes the arguments of `_replay` and gives its results.
 
     Traced once per program and process, and not at all where it was kept.
     """
     exported = _load_or_trace(program)
+    setting = program.setting
+    level = choose_level(exported, setting.problem, setting.policy.plan(setting.problem), program.num_runs)
     lowered = jax.jit(exported.call, in_shardings=_shardings()).lower(*_arguments(program))
-    num_pulls = program.num_runs * program.setting.problem.budget
-    return lowered.compile(compiler_options=_quick_options() if num_pulls < _WORTH_OPTIMIZING else None)
-
-
-@cache
-def _quick_options() -> dict[str, str | bool] | None:
-    """Options under which XLA compiles a replay for a CPU in 0.6 of the time; its code takes up to 1.3 times as long.
-
-    A replay is many small loops, and XLA's newer emitter takes its time over each. Both make the same bits.
-    """
-    options: dict[str, str | bool] = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": "1"}
-    if jax.default_backend() != "cpu":
-        return None
-    try:
-        jax.jit(lambda: 0).lower().compile(compiler_options=options)
-    except jax.errors.JaxRuntimeError:
-        return None  # This XLA no longer has them.
-    return options
+    return lowered.compile(compiler_options=options_of(level))
 
 
 def run_program(program: Program, race: Race, seed: int, first_run: int) -> Outcome:
     """Replay the runs from number `first_run` on, as many as the program takes."""
-    seconds = np.stack([race.query_seconds, race.load_seconds]).astype(np.float32)
     seed_words = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
     run = np.arange(first_run, first_run + program.num_runs, dtype=np.uint32)
-    placed = jax.device_put((race.correct, seconds, seed_words, run), _shardings())
-    return Outcome(*(np.asarray(array) for array in _compiled(program)(*placed)))
+    placed = jax.device_put((race.correct, seed_words, run), _shardings())
+    recommended, by_model, faults, entries, length = map(np.asarray, _compiled(program)(*placed))
+    pulls, loads = by_model[:, :, 0], by_model[:, :, 2]
+    # No matrix product: its order of summation, and so its last bit, would depend on the number of runs.
+    cost_seconds = (pulls * race.query_seconds + loads * race.load_seconds).sum(axis=1)
+    return Outcome(recommended, pulls.sum(axis=1), loads.sum(axis=1), cost_seconds, faults, entries, length)
 
 
 @lru_cache(maxsize=256)
@@ -119,14 +107,13 @@ def estimated_bytes(program: Program) -> int:
 def _shardings() -> tuple[NamedSharding, ...]:
     mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
     everywhere, by_run = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("runs"))
-    return everywhere, everywhere, everywhere, by_run
+    return everywhere, everywhere, by_run
 
 
 def _arguments(program: Program) -> tuple[jax.ShapeDtypeStruct, ...]:
     problem = program.setting.problem
     return (
         jax.ShapeDtypeStruct((problem.num_models, problem.num_queries), jnp.uint8),
-        jax.ShapeDtypeStruct((2, problem.num_models), jnp.float32),
         jax.ShapeDtypeStruct((2,), jnp.uint32),
         jax.ShapeDtypeStruct((program.num_runs,), jnp.uint32),
     )
@@ -150,21 +137,17 @@ def _load_or_trace(program: Program) -> Exported:
     return exported
 
 
-def _replay(program: Program, correct: Array, seconds: Array, seed_words: Array, run: Array) -> tuple[Array, ...]:
-    """One device's share of the runs: the fields of `Outcome`."""
+def _replay(program: Program, correct: Array, seed_words: Array, run: Array) -> tuple[Array, ...]:
+    """One device's share of the runs: what is recommended, the books, the faults and the log."""
     setting = program.setting
     batch, state = start_runs(setting, correct, seed_words, run)
     for index, stage in enumerate(setting.policy.plan(setting.problem)):
         state = replay_stage(setting, index, stage, batch, state)
-    books = state.ledger
     best = recommend(setting, batch, state, program.num_recommended)
     log = state.log
     if log is None:
         log = Log(entries=jnp.zeros((run.size, 0, 2), jnp.int32), length=jnp.zeros(run.size, jnp.int32))
-    pulls, loads = books.by_model[:, :, 0], books.by_model[:, :, 2]
-    # No matrix product: its order of summation, and so its last bit, would depend on the number of runs.
-    cost_seconds = (pulls.astype(jnp.float32) * seconds[:1] + loads.astype(jnp.float32) * seconds[1:]).sum(axis=1)
-    return best, books.spent, loads.sum(axis=1, dtype=jnp.int32), cost_seconds, books.faults, *log
+    return best, state.ledger.by_model, state.ledger.faults, *log
 
 
 def _kept_at(program: Program) -> Path | None:

@@ -74,9 +74,9 @@ def simulate(
     outcome = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
     return Runs(
         recommended=outcome.recommended,
-        pulls=outcome.pulls.astype(np.int64),
-        model_loads=outcome.model_loads.astype(np.int64),
-        cost_seconds=outcome.cost_seconds.astype(np.float64),
+        pulls=outcome.pulls,
+        model_loads=outcome.model_loads,
+        cost_seconds=outcome.cost_seconds,
         decision_digests=tuple(map(digest, outcome.log_entries, outcome.log_length)) if with_digests else None,
     )
 

@@ -64,13 +64,3 @@ def test_a_policy_of_another_package_is_not_kept(kept):
 def test_another_setting_is_another_program(kept):
     assert replay(make_policy("ucb_e:exploration=0.1")) != replay(make_policy("ucb_e:exploration=9"))
     assert len(kept()) == 2
-
-
-@pytest.mark.parametrize("name", ["ttts", "ucb_stddev", "accelerated_sequential_halving"])
-def test_quick_and_thorough_compilation_make_the_same_bits(name, monkeypatch):
-    results = []
-    for worth_optimizing in (0, 10**12):
-        monkeypatch.setattr(program, "_WORTH_OPTIMIZING", worth_optimizing)
-        program._compiled.cache_clear()
-        results.append(replay(make_policy(name), seed=5))
-    assert results[0] == results[1]
