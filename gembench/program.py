@@ -21,7 +21,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Compiled
 from numpy.typing import NDArray
 
-from gembench.compilation import choose_level, options_of
+from gembench.compilation import choose_effort, options_of
 from gembench.decisions import Log
 from gembench.race import Race
 from gembench.replay import Setting, recommend, replay_stage, start_runs
@@ -69,9 +69,9 @@ def _compiled(program: Program) -> Compiled:
     """
     exported = _load_or_trace(program)
     setting = program.setting
-    level = choose_level(exported, setting.problem, setting.policy.plan(setting.problem), program.num_runs)
+    effort = choose_effort(exported, setting.problem, setting.policy.plan(setting.problem), program.num_runs)
     lowered = jax.jit(exported.call, in_shardings=_shardings()).lower(*_arguments(program))
-    return lowered.compile(compiler_options=options_of(level))
+    return lowered.compile(compiler_options=options_of(effort))
 
 
 def run_program(program: Program, race: Race, seed: int, first_run: int) -> Outcome:

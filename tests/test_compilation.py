@@ -24,43 +24,43 @@ def replay(name):
 @pytest.mark.parametrize("name", ["ttts", "ucb_stddev", "uniform", "accelerated_sequential_halving"])
 def test_however_thoroughly_a_program_is_compiled_it_makes_the_same_bits(name, monkeypatch):
     results = []
-    for little, worth_optimizing in [(10**12, 10**12), (0, 10**12), (0, 0)]:
+    for little, much in [(10**12, 10**12), (0, 10**12), (0, 0)]:
         monkeypatch.setattr(compilation, "_LITTLE_WORK", little)
-        monkeypatch.setattr(compilation, "_WORTH_OPTIMIZING", worth_optimizing)
+        monkeypatch.setattr(compilation, "_MUCH_TO_LOOK_UP", much)
         program._compiled.cache_clear()
         results.append(replay(name))
     program._compiled.cache_clear()
     assert results[0] == results[1] == results[2]
 
 
-def level(name, num_runs, compute=lambda x: x):
+def effort(name, num_runs, compute=lambda x: x):
     problem = Problem(467, 3000, 10 * 467)
     exported = export(jax.jit(compute))(jax.ShapeDtypeStruct((8,), jnp.float32))
-    return compilation.choose_level(exported, problem, make_policy(name).plan(problem), num_runs)
+    return compilation.choose_effort(exported, problem, make_policy(name).plan(problem), num_runs)
 
 
 @pytest.mark.parametrize(
     ("name", "num_runs", "expected"),
     [
-        ("sequential_halving", 100, 0),
-        ("sequential_halving", 1000, None),
-        ("ucb", 100, 1),
-        ("ucb", 1000, None),
+        ("sequential_halving", 100, "none"),
+        ("sequential_halving", 1000, "most"),
+        ("ucb", 100, "some"),
+        ("ucb", 1000, "most"),
     ],
 )
 def test_the_work_to_be_done_decides_how_thoroughly_a_program_is_compiled(name, num_runs, expected):
-    assert level(name, num_runs) == expected
+    assert effort(name, num_runs) == expected
 
 
 @pytest.mark.parametrize(
     ("compute", "expected"),
     [
-        (lambda x: jnp.where(x > 1, x / 3, 0), 0),
-        (lambda x: jax.lax.top_k(x, 3)[1], 0),
-        (lambda x: x * 2 + 1, 1),  # Rounded once where the two are fused.
-        (lambda x: jnp.log(x), 1),  # A polynomial.
-        (lambda x: x.sum(), 1),  # In whatever order.
+        (lambda x: jnp.where(x > 1, x / 3, 0), "none"),
+        (lambda x: jax.lax.top_k(x, 3)[1], "none"),
+        (lambda x: x * 2 + 1, "some"),  # Rounded once where the two are fused.
+        (lambda x: jnp.log(x), "some"),  # A polynomial.
+        (lambda x: x.sum(), "some"),  # In whatever order.
     ],
 )
 def test_little_work_is_left_unoptimized_only_if_its_rounding_cannot_depend_on_that(compute, expected):
-    assert level("sequential_halving", 100, compute) == expected
+    assert effort("sequential_halving", 100, compute) == expected
