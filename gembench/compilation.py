@@ -6,6 +6,7 @@ from typing import Literal
 
 import jax
 from jax.export import Exported
+from jax.stages import Compiled, Lowered
 
 from gembench.policy import Problem, Stage
 
@@ -48,19 +49,26 @@ _EXACT = frozenset(
 )
 
 
-def choose_effort(exported: Exported, problem: Problem, plan: tuple[Stage, ...], num_runs: int) -> Effort:
+def choose_effort(problem: Problem, plan: tuple[Stage, ...], num_runs: int) -> Effort:
     """The effort that is best for replaying so many runs.
 
     The work of a run is what its asks look up, and the models that a policy looks at before each of them.
     """
     work = sum(stage.repeats * (problem.num_models + stage.num_models * stage.max_queries) for stage in plan)
-    if num_runs * work < _LITTLE_WORK and _rounds_alike(exported):
+    if num_runs * work < _LITTLE_WORK:
         return "none"
     return "some" if num_runs * problem.budget < _MUCH_TO_LOOK_UP else "most"
 
 
+def compile_lowered(lowered: Lowered, exported: Exported, effort: Effort) -> Compiled:
+    """Compile a program with this effort, or with some where the results would not be the same bits with none."""
+    if effort == "none" and not _rounds_alike(exported):
+        effort = "some"
+    return lowered.compile(compiler_options=_options(effort))
+
+
 @cache
-def options_of(effort: Effort) -> dict[str, str | bool] | None:
+def _options(effort: Effort) -> dict[str, str | bool] | None:
     """XLA's options for a CPU; `None`, for its own, on another device or where this XLA no longer has them."""
     if jax.default_backend() != "cpu":
         return None

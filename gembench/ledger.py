@@ -67,8 +67,8 @@ def grant(ledger: Ledger, asked: Ask, problem: Problem) -> Grant:
     return Grant(seen, jnp.clip(asked.num_queries, 0, problem.num_queries - seen))
 
 
-def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, problem: Problem, stage: Stage) -> Ledger:
-    """The books after the answers came; `num_correct` [S] int32 of them are right."""
+def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, budget: Array, stage: Stage) -> Ledger:
+    """The books after the answers came; `num_correct` [S] int32 of them are right. `budget` is int32, of the run."""
     models, pulls = asked.models, granted.num_queries
     # A worker answers first with the model that it has loaded already; every other model of the ask is a switch.
     is_load = (pulls > 0) & (models != ledger.loaded)
@@ -76,9 +76,9 @@ def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, probl
     spent = ledger.spent + pulls.sum(dtype=jnp.int32)
     broken = (
         (asked.num_queries < 0) | (asked.num_queries > stage.max_queries),
-        (pulls > 0) & ((models < 0) | (models >= problem.num_models)),
+        (pulls > 0) & ((models < 0) | (models >= ledger.by_model.shape[0])),
         _is_named_twice(by_model, models, granted),
-        jnp.broadcast_to(spent > problem.budget, models.shape),
+        jnp.broadcast_to(spent > budget, models.shape),
         _is_out_of_step(granted, stage),
     )
     faults = sum((rule.astype(jnp.int32) << bit for bit, rule in enumerate(broken)), jnp.int32(0))

@@ -15,13 +15,17 @@ from gembench.ranking import best_model
 
 
 class Outlook(NamedTuple):
-    """The mean and the confidence width of every model, each [M] float32.
+    """What a pull changes in one place, kept instead of being made again at every pull.
 
-    Only the models that have just answered change, so both are kept instead of being made again at every pull.
+    Attributes:
+        mean: the mean of every model, [M] float32.
+        width: its confidence width but for the square root of ln t, [M] float32.
+        time: t, the pulls so far, int32.
     """
 
     mean: Array
     width: Array
+    time: Array
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,8 @@ class Optimism:
 
     def start(self, problem: Problem) -> Memory:
         """Nothing known."""
-        return Outlook(*(jnp.zeros(problem.num_models, jnp.float32) for _ in Outlook._fields))
+        nothing = jnp.zeros(problem.num_models, jnp.float32)
+        return Outlook(nothing, nothing, jnp.int32(0))
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Outlook) -> Ask:
         """The most promising model."""
@@ -59,8 +64,8 @@ class Optimism:
         if step.stage == 0:
             everyone = jnp.arange(step.problem.num_models, dtype=jnp.int32)
             return Ask(everyone, jnp.ones_like(everyone))
-        log_time = jnp.log((step.problem.budget - step.pulls_left).astype(jnp.float32))
-        most_promising = best_model(rng_key, memory.mean + jnp.sqrt(log_time) * memory.width)
+        growth = jnp.sqrt(jnp.log(memory.time.astype(jnp.float32)))
+        most_promising = best_model(rng_key, memory.mean + growth * memory.width)
         return Ask(most_promising[None], jnp.ones(1, jnp.int32))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Outlook) -> Outlook:
@@ -70,7 +75,8 @@ class Optimism:
         pulls = take(tally.pulls, models).astype(jnp.float32)
         mean = take(tally.correct, models).astype(jnp.float32) / pulls
         width = jnp.where(pulls < step.problem.num_queries, self.width(pulls, mean), -jnp.inf)
-        return Outlook(put(memory.mean, models, mean), put(memory.width, models, width))
+        time = memory.time + asked.num_queries.sum(dtype=jnp.int32)
+        return Outlook(put(memory.mean, models, mean), put(memory.width, models, width), time)
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Outlook) -> Array:
         """The means."""

@@ -63,19 +63,23 @@ class Stage:
         repeats: how many asks the stage has.
         in_step: the promise that every ask gives each of its models exactly `max_queries`, and that they have all
             answered equally many before, as in a round of halving. Shared queries are then looked up once for all.
+        until_spent: the promise that `repeats` is all that depends on the budget, in this plan and in the policy: its
+            asks would be the same under any other, and the budget only ends them. The engine then makes one program for
+            all budgets, and the policy must not read `problem.budget` but in `plan`.
     """
 
     num_models: int
     max_queries: int
     repeats: int = 1
     in_step: bool = False
+    until_spent: bool = False
 
 
 def every_model_then_one_pull(problem: Problem) -> tuple[Stage, ...]:
     """The plan of the index policies: every model once, then the rest of the budget pull by pull."""
     every_model_once = Stage(problem.num_models, 1)
     num_left = problem.budget - problem.num_models
-    return (every_model_once, Stage(1, 1, num_left)) if num_left else (every_model_once,)
+    return (every_model_once, Stage(1, 1, num_left, until_spent=True)) if num_left else (every_model_once,)
 
 
 class Step(NamedTuple):

@@ -7,7 +7,7 @@ package are kept: what they compute is known from the package's sources, which a
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -21,10 +21,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Compiled
 from numpy.typing import NDArray
 
-from gembench.compilation import choose_effort, options_of
+from gembench.compilation import Effort, choose_effort, compile_lowered
 from gembench.decisions import Log
 from gembench.race import Race
-from gembench.replay import Setting, recommend, replay_stage, start_runs
+from gembench.replay import Limits, Setting, recommend, replay_stage, start_runs
 
 _PACKAGE = Path(__file__).parent
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -54,11 +54,32 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Program:
-    """What a compiled replay depends on: the setting, K, and R, a multiple of the number of devices."""
+    """What a compiled replay depends on: the setting, K, and R, a multiple of the number of devices.
+
+    Where a plan promises that the budget is nothing but its end, the setting's is a stand-in: `Limits` has the run's.
+    """
 
     setting: Setting
     num_recommended: int
     num_runs: int
+    effort: Effort
+
+
+def make_program(setting: Setting, num_recommended: int, num_runs: int) -> Program:
+    """The program for a setting: one and the same for all budgets where the plan allows."""
+    problem, plan = setting.problem, setting.policy.plan(setting.problem)
+    effort = choose_effort(problem, plan, num_runs)
+    # A log has room for the asks of one budget.
+    if any(stage.until_spent for stage in plan) and not setting.is_logged:
+        any_budget = replace(problem, budget=problem.num_models * problem.num_queries)
+        setting = replace(setting, problem=any_budget)
+    return Program(setting, num_recommended, num_runs, effort)
+
+
+def limits_of(setting: Setting) -> tuple[np.int32, NDArray[np.int32]]:
+    """The fields of `Limits`, on the host."""
+    plan = setting.policy.plan(setting.problem)
+    return np.int32(setting.problem.budget), np.array([stage.repeats for stage in plan], np.int32)
 
 
 @lru_cache(maxsize=256)
@@ -68,17 +89,17 @@ def _compiled(program: Program) -> Compiled:
     Traced once per program and process, and not at all where it was kept.
     """
     exported = _load_or_trace(program)
-    setting = program.setting
-    effort = choose_effort(exported, setting.problem, setting.policy.plan(setting.problem), program.num_runs)
     lowered = jax.jit(exported.call, in_shardings=_shardings()).lower(*_arguments(program))
-    return lowered.compile(compiler_options=options_of(effort))
+    return compile_lowered(lowered, exported, program.effort)
 
 
-def run_program(program: Program, race: Race, seed: int, first_run: int) -> Outcome:
+def run_program(
+    program: Program, race: Race, limits: tuple[np.int32, NDArray[np.int32]], seed: int, first_run: int
+) -> Outcome:
     """Replay the runs from number `first_run` on, as many as the program takes."""
     seed_words = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
     run = np.arange(first_run, first_run + program.num_runs, dtype=np.uint32)
-    placed = jax.device_put((race.correct, seed_words, run), _shardings())
+    placed = jax.device_put((race.correct, *limits, seed_words, run), _shardings())
     recommended, by_model, faults, entries, length = map(np.asarray, _compiled(program)(*placed))
     pulls, loads = by_model[:, :, 0], by_model[:, :, 2]
     # No matrix product: its order of summation, and so its last bit, would depend on the number of runs.
@@ -107,13 +128,16 @@ def estimated_bytes(program: Program) -> int:
 def _shardings() -> tuple[NamedSharding, ...]:
     mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
     everywhere, by_run = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("runs"))
-    return everywhere, everywhere, by_run
+    return *(everywhere for _ in range(4)), by_run
 
 
 def _arguments(program: Program) -> tuple[jax.ShapeDtypeStruct, ...]:
     problem = program.setting.problem
+    num_stages = len(program.setting.policy.plan(problem))
     return (
         jax.ShapeDtypeStruct((problem.num_models, problem.num_queries), jnp.uint8),
+        jax.ShapeDtypeStruct((), jnp.int32),
+        jax.ShapeDtypeStruct((num_stages,), jnp.int32),
         jax.ShapeDtypeStruct((2,), jnp.uint32),
         jax.ShapeDtypeStruct((program.num_runs,), jnp.uint32),
     )
@@ -137,10 +161,12 @@ def _load_or_trace(program: Program) -> Exported:
     return exported
 
 
-def _replay(program: Program, correct: Array, seed_words: Array, run: Array) -> tuple[Array, ...]:
+def _replay(
+    program: Program, correct: Array, budget: Array, repeats: Array, seed_words: Array, run: Array
+) -> tuple[Array, ...]:
     """One device's share of the runs: what is recommended, the books, the faults and the log."""
     setting = program.setting
-    batch, state = start_runs(setting, correct, seed_words, run)
+    batch, state = start_runs(setting, correct, Limits(budget, repeats), seed_words, run)
     for index, stage in enumerate(setting.policy.plan(setting.problem)):
         state = replay_stage(setting, index, stage, batch, state)
     best = recommend(setting, batch, state, program.num_recommended)

@@ -31,17 +31,31 @@ class Setting:
     is_logged: bool = False
 
 
+class Limits(NamedTuple):
+    """What ends runs, int32: known only when a program runs, so that one serves many budgets.
+
+    Attributes:
+        budget: B.
+        repeats: the repeats of every stage.
+    """
+
+    budget: Array
+    repeats: Array
+
+
 class Batch(NamedTuple):
     """The fixed inputs of R runs.
 
     Attributes:
         correct: [M, Q] uint8, the recorded answers.
+        limits: what ends the runs.
         rng_keys: [R] typed keys, the policy's randomness.
         order_keys: [R] keys of the query orders.
         shared_order: [R, Q] int32, the shared order written out, or `None` where each model has its own.
     """
 
     correct: Array
+    limits: Limits
     rng_keys: Array
     order_keys: OrderKey
     shared_order: Array | None
@@ -63,7 +77,9 @@ class RunState(NamedTuple):
     num_asks: Array
 
 
-def start_runs(setting: Setting, correct: Array, seed_words: Array, run: Array) -> tuple[Batch, RunState]:
+def start_runs(
+    setting: Setting, correct: Array, limits: Limits, seed_words: Array, run: Array
+) -> tuple[Batch, RunState]:
     """The runs with the numbers `run` [R] uint32, before their first ask.
 
     `correct` is [M, Q] uint8, `seed_words` the low and the high word of the seed, uint32 [2].
@@ -71,7 +87,7 @@ def start_runs(setting: Setting, correct: Array, seed_words: Array, run: Array) 
     seed_key = jax.random.fold_in(make_key(seed_words[0]), seed_words[1])
     rng_keys = jax.vmap(jax.random.fold_in, (None, 0))(seed_key, run)
     order_keys = order_key(seed_words, run)
-    batch = Batch(correct, rng_keys, order_keys, _written_order(correct, order_keys, setting.sampling))
+    batch = Batch(correct, limits, rng_keys, order_keys, _written_order(correct, order_keys, setting.sampling))
     policy, problem = setting.policy, setting.problem
     log = open_log(policy.plan(problem), problem) if setting.is_logged else None
     ledger, memory, log = jax.tree.map(
@@ -92,27 +108,27 @@ def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state
 
     def goes_on(carry: tuple[Array, RunState]) -> Array:
         repeat, before = carry
-        return (repeat < stage.repeats) & (before.ledger.spent < setting.problem.budget).any()
+        return (repeat < batch.limits.repeats[index]) & (before.ledger.spent < batch.limits.budget).any()
 
     return lax.while_loop(goes_on, body, (jnp.int32(0), state))[1]
 
 
 def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState, repeat: Array) -> RunState:
     """One ask of every run: the policy chooses, the recorded answers are looked up, the books are settled."""
-    policy, problem, ledger = setting.policy, setting.problem, state.ledger
+    policy, problem, budget, ledger = setting.policy, setting.problem, batch.limits.budget, state.ledger
 
     def step(pulls_left: Array) -> Step:
         return Step(problem, index, repeat, pulls_left)
 
     def ask(rng_key: Array, books: Ledger, memory: Memory) -> tuple[Ask, Grant]:
         ask_key = jax.random.fold_in(rng_key, state.num_asks)
-        asked = policy.ask(ask_key, step(problem.budget - books.spent), books.tally, memory)
+        asked = policy.ask(ask_key, step(budget - books.spent), books.tally, memory)
         return asked, grant(books, asked, problem)
 
     def learn(asked: Ask, granted: Grant, num_correct: Array, books: Ledger, memory: Memory) -> tuple[Ledger, Memory]:
-        books = settle(books, asked, granted, num_correct, problem, stage)
+        books = settle(books, asked, granted, num_correct, budget, stage)
         answered = Ask(asked.models, granted.num_queries)
-        return books, policy.learn(step(problem.budget - books.spent), answered, num_correct, books.tally, memory)
+        return books, policy.learn(step(budget - books.spent), answered, num_correct, books.tally, memory)
 
     asked, granted = jax.vmap(ask)(batch.rng_keys, ledger, state.memory)
     num_correct = _count_correct(batch, asked.models, granted, stage)

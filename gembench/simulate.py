@@ -17,7 +17,7 @@ from jax import Array
 from gembench.decisions import digest
 from gembench.ledger import raise_on_faults
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step, Tally, TallyOnly
-from gembench.program import Outcome, Program, estimated_bytes, needed_bytes, run_program
+from gembench.program import Outcome, Program, estimated_bytes, limits_of, make_program, needed_bytes, run_program
 from gembench.race import Race
 from gembench.replay import Setting
 from gembench.runs import Runs
@@ -62,11 +62,12 @@ def simulate(
         policy, sampling = _EveryCell(), _EveryCell.sampling
     setting = Setting(policy, problem, sampling or policy.sampling, with_digests)
     program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
+    limits = limits_of(setting)
     parts: list[Outcome] = []
     for first in range(0, num_runs, program.num_runs):
         size = min(program.num_runs, num_runs - first)
         # The last chunk is filled up with runs that are thrown away, so that every chunk has one shape.
-        outcome = run_program(program, race, seed, first)
+        outcome = run_program(program, race, limits, seed, first)
         parts.append(jax.tree.map(lambda array, size=size: array[:size], outcome))
         raise_on_faults(parts[-1].faults, type(policy).__name__)
         if on_progress is not None:
@@ -87,7 +88,7 @@ def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: in
     num_devices = jax.device_count()
 
     def resize(wanted: float) -> Program:
-        return Program(setting, num_recommended, max(1, math.ceil(wanted / num_devices)) * num_devices)
+        return make_program(setting, num_recommended, max(1, math.ceil(wanted / num_devices)) * num_devices)
 
     program = resize(min(num_runs, _MAX_CHUNK))
     program = resize(min(program.num_runs, program.num_runs * limit / estimated_bytes(program)))

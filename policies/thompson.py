@@ -26,7 +26,7 @@ class Thompson:
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One pull at a time."""
-        return (Stage(1, 1, problem.budget),)
+        return (Stage(1, 1, problem.budget, until_spent=True),)
 
     def start(self, problem: Problem) -> Array:
         """The prior."""

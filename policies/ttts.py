@@ -57,7 +57,7 @@ class TTTS:
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One sample at a time, ended by the budget; the bound on samples stops a race that one model has won."""
-        return (Stage(1, 1, min(problem.budget * _MAX_SAMPLES_PER_PULL, _MAX_REPEATS)),)
+        return (Stage(1, 1, min(problem.budget * _MAX_SAMPLES_PER_PULL, _MAX_REPEATS), until_spent=True),)
 
     def start(self, problem: Problem) -> Duel:
         """The prior, and no leader."""

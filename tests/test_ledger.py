@@ -23,7 +23,7 @@ def keep(entries, *, num_models=4, num_queries=5, budget=1000, max_queries=5):
         granted = grant(ledger, asked, problem)
         granted_all.append(granted)
         stage = Stage(len(entry), max_queries)
-        ledger = settle(ledger, asked, granted, jnp.minimum(num_correct, granted.num_queries), problem, stage)
+        ledger = settle(ledger, asked, granted, jnp.minimum(num_correct, granted.num_queries), problem.budget, stage)
     return ledger, granted_all
 
 
@@ -114,7 +114,7 @@ def test_the_books_of_many_runs_are_kept_side_by_side():
 
     def one(ledger, asked):
         granted = grant(ledger, asked, problem)
-        return settle(ledger, asked, granted, granted.num_queries, problem, Stage(2, 3))
+        return settle(ledger, asked, granted, granted.num_queries, problem.budget, Stage(2, 3))
 
     ledgers = jax.vmap(one)(ledgers, asked)
     assert ledgers.spent.tolist() == [3, 3]

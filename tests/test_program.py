@@ -24,11 +24,11 @@ def kept(tmp_path):
     program._compiled.cache_clear()
 
 
-def replay(policy, seed=0):
+def replay(policy, seed=0, budget=70, with_digests=True):
     """What 20 runs on a small race come to, as bytes."""
     correct = np.random.default_rng(0).integers(2, size=(9, 21)).astype(np.uint8)
     race = Race(correct, np.full(9, 30.0), np.full(9, 0.1))
-    runs = simulate(policy, race, budget=70, num_runs=20, seed=seed, num_recommended=3, with_digests=True)
+    runs = simulate(policy, race, budget=budget, num_runs=20, seed=seed, num_recommended=3, with_digests=with_digests)
     return runs.recommended.tobytes(), runs.cost_seconds.tobytes(), runs.decision_digests
 
 
@@ -63,4 +63,22 @@ def test_a_policy_of_another_package_is_not_kept(kept):
 
 def test_another_setting_is_another_program(kept):
     assert replay(make_policy("ucb_e:exploration=0.1")) != replay(make_policy("ucb_e:exploration=9"))
+    assert len(kept()) == 2
+
+
+@pytest.mark.parametrize("name", ["ucb", "ucb_stddev", "ucb_e", "thompson", "ttts"])
+def test_one_program_serves_all_budgets_of_a_policy_that_the_budget_only_ends(name, kept):
+    """With digests each budget has a program of its own."""
+    budgets = (30, 31, 71)
+    alone = [replay(make_policy(name), budget=budget)[:2] for budget in budgets]
+    assert len(kept()) == 3
+    shared = [replay(make_policy(name), budget=budget, with_digests=False)[:2] for budget in budgets]
+    assert shared == alone
+    assert len(set(alone)) == len(alone)
+    assert len(kept()) == 4
+
+
+def test_a_policy_that_plans_ahead_has_a_program_for_each_budget(kept):
+    for budget in (30, 71):
+        replay(make_policy("successive_rejects"), budget=budget, with_digests=False)
     assert len(kept()) == 2
