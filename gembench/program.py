@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from gembench.compilation import Effort, choose_effort, compile_lowered
 from gembench.decisions import Log
+from gembench.memory import give_back_free_memory
 from gembench.race import Race
 from gembench.replay import Limits, Setting, recommend, replay_stage, start_runs
 
@@ -90,7 +91,9 @@ def _compiled(program: Program) -> Compiled:
     """
     exported = _load_or_trace(program)
     lowered = jax.jit(exported.call, in_shardings=_shardings()).lower(*_arguments(program))
-    return compile_lowered(lowered, exported, program.effort)
+    compiled = compile_lowered(lowered, exported, program.effort)
+    give_back_free_memory()
+    return compiled
 
 
 def run_program(

@@ -222,7 +222,7 @@ def test_a_plan_is_plain_python_and_never_wider_than_the_race(name, sizes):
     hash(plan)
     for stage in plan:
         assert type(stage) is Stage
-        assert [type(field) for field in dataclasses.astuple(stage)] == [int, int, int, bool]
+        assert [type(field) for field in dataclasses.astuple(stage)] == [int, int, int, bool, bool]
         assert 1 <= stage.num_models <= problem.num_models
         assert 0 <= stage.max_queries <= problem.num_queries
         assert stage.repeats >= 1
