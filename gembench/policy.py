@@ -7,13 +7,13 @@ written for one run: the engine batches them over runs. Every random choice, tie
 Shapes: M models of the problem, S models of a stage.
 """
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, Never, Protocol
 
 import jax.numpy as jnp
 from jax import Array
 
-from gembench.errors import BudgetError
+from gembench.errors import BudgetError, ContractError
 
 Sampling = Literal["shared", "independent"]
 Memory = Any
@@ -54,6 +54,33 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class ProblemOfAnyBudget(Problem):
+    """What a policy whose plan has a stage `until_spent` sees in place of its problem, but in `plan`.
+
+    Attributes:
+        policy_name: the policy, for the message.
+
+    Raises:
+        ContractError: the budget is read.
+    """
+
+    budget: int = field(init=False, repr=False, compare=False)  # Never set.
+    policy_name: str = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """The problem in whose place it stands has a budget that pays."""
+
+    def __getattr__(self, name: str) -> Never:
+        """Only what is not set comes here."""
+        if name == "budget":
+            raise ContractError(
+                f"policy {self.policy_name} reads problem.budget outside plan, though its plan says until_spent, which "
+                f"lets budgets share a program; read step.pulls_left or leave until_spent out."
+            )
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True)
 class Stage:
     """One static block of a plan: `repeats` asks in a row, each of at most `num_models` models.
 
@@ -63,9 +90,9 @@ class Stage:
         repeats: how many asks the stage has.
         in_step: the promise that every ask gives each of its models exactly `max_queries`, and that they have all
             answered equally many before, as in a round of halving. Shared queries are then looked up once for all.
-        until_spent: the promise that `repeats` is all that depends on the budget, in this plan and in the policy: its
-            asks would be the same under any other, and the budget only ends them. The engine then makes one program for
-            all budgets, and the policy must not read `problem.budget` but in `plan`.
+        until_spent: the promise that `repeats` is all of the plan that depends on the budget, which only ends the asks.
+            The engine then makes one program for all budgets. No method but `plan` can read `problem.budget`: doing so
+            is a `ContractError`. What is left of the budget is in `step.pulls_left`.
     """
 
     num_models: int

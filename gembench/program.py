@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from gembench.compilation import Effort, choose_effort, compile_lowered
 from gembench.decisions import Log
+from gembench.errors import ContractError
 from gembench.memory import give_back_free_memory
+from gembench.policy import Stage
 from gembench.race import Race
 from gembench.replay import Limits, Setting, recommend, replay_stage, start_runs
 
@@ -67,14 +69,28 @@ class Program:
 
 
 def make_program(setting: Setting, num_recommended: int, num_runs: int) -> Program:
-    """The program for a setting: one and the same for all budgets where the plan allows."""
+    """The program for a setting: one and the same for all budgets where the plan allows.
+
+    Raises:
+        ContractError: the plan says `until_spent`, and more than repeats depends on the budget.
+    """
     problem, plan = setting.problem, setting.policy.plan(setting.problem)
     effort = choose_effort(problem, plan, num_runs)
-    # A log has room for the asks of one budget.
-    if any(stage.until_spent for stage in plan) and not setting.is_logged:
+    if any(stage.until_spent for stage in plan):
         any_budget = replace(problem, budget=problem.num_models * problem.num_queries)
-        setting = replace(setting, problem=any_budget)
+        if _but_for_repeats(setting.policy.plan(any_budget)) != _but_for_repeats(plan):
+            raise ContractError(
+                f"policy {type(setting.policy).__name__} plans other stages under other budgets, though its plan says "
+                f"until_spent, by which only the repeats of such stages may differ; leave until_spent out."
+            )
+        # A log has room for the asks of one budget.
+        if not setting.is_logged:
+            setting = replace(setting, problem=any_budget)
     return Program(setting, num_recommended, num_runs, effort)
+
+
+def _but_for_repeats(plan: tuple[Stage, ...]) -> list[Stage]:
+    return [replace(stage, repeats=1) if stage.until_spent else stage for stage in plan]
 
 
 def limits_of(setting: Setting) -> tuple[np.int32, NDArray[np.int32]]:

@@ -4,7 +4,7 @@ Shapes: R runs of a batch, M models, Q queries, S models and n queries of a stag
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import jax
@@ -15,7 +15,7 @@ from jax import Array, lax
 from gembench.decisions import Log, append, open_log
 from gembench.lanes import take
 from gembench.ledger import Grant, Ledger, grant, open_ledger, settle
-from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step
+from gembench.policy import Ask, Memory, Policy, Problem, ProblemOfAnyBudget, Sampling, Stage, Step
 from gembench.prng import make_key
 from gembench.query_order import OrderKey, model_order_key, order_key, query_at
 from gembench.ranking import best_first
@@ -29,6 +29,15 @@ class Setting:
     problem: Problem
     sampling: Sampling
     is_logged: bool = False
+
+    @property
+    def seen_problem(self) -> Problem:
+        """The problem as the policy sees it but in `plan`."""
+        problem = self.problem
+        if not any(stage.until_spent for stage in self.policy.plan(problem)):
+            return problem
+        known = {each.name: getattr(problem, each.name) for each in fields(problem) if each.name != "budget"}
+        return ProblemOfAnyBudget(**known, policy_name=type(self.policy).__name__)
 
 
 class Limits(NamedTuple):
@@ -92,14 +101,14 @@ def start_runs(
     log = open_log(policy.plan(problem), problem) if setting.is_logged else None
     ledger, memory, log = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)),
-        (open_ledger(problem.num_models), policy.start(problem), log),
+        (open_ledger(problem.num_models), policy.start(setting.seen_problem), log),
     )
     return batch, RunState(ledger, memory, log, jnp.int32(0))
 
 
 def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState) -> RunState:
     """All asks of a stage. It ends early once every run has spent its budget."""
-    if stage.repeats == 1:
+    if stage.repeats == 1 and not stage.until_spent:
         return replay_ask(setting, index, stage, batch, state, jnp.int32(0))
 
     def body(carry: tuple[Array, RunState]) -> tuple[Array, RunState]:
@@ -115,7 +124,7 @@ def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state
 
 def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState, repeat: Array) -> RunState:
     """One ask of every run: the policy chooses, the recorded answers are looked up, the books are settled."""
-    policy, problem, budget, ledger = setting.policy, setting.problem, batch.limits.budget, state.ledger
+    policy, problem, budget, ledger = setting.policy, setting.seen_problem, batch.limits.budget, state.ledger
 
     def step(pulls_left: Array) -> Step:
         return Step(problem, index, repeat, pulls_left)
@@ -161,7 +170,7 @@ def recommend(setting: Setting, batch: Batch, state: RunState, num_recommended: 
     def rank(rng_key: Array, books: Ledger, memory: Memory) -> Array:
         # No ask has this number.
         score_key, tie_key = jax.random.split(jax.random.fold_in(rng_key, np.uint32(0xFFFFFFFF)))
-        scores = setting.policy.recommend(score_key, setting.problem, books.tally, memory)
+        scores = setting.policy.recommend(score_key, setting.seen_problem, books.tally, memory)
         return best_first(tie_key, scores, num_recommended)
 
     return jax.vmap(rank)(batch.rng_keys, state.ledger, state.memory)

@@ -1,15 +1,21 @@
 """Compiled programs: what is kept between processes, and that how they are compiled changes nothing."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gembench import program
+from gembench.errors import ContractError
 from gembench.policies.catalog import make_policy
+from gembench.policies.thompson import Thompson
 from gembench.policies.uniform import Uniform
+from gembench.policy import Ask, Problem, Stage, Step, TallyOnly
 from gembench.race import Race
+from gembench.replay import Setting
 from gembench.simulate import simulate
 
 
@@ -82,3 +88,65 @@ def test_a_policy_that_plans_ahead_has_a_program_for_each_budget(kept):
     for budget in (30, 71):
         replay(make_policy("successive_rejects"), budget=budget, with_digests=False)
     assert len(kept()) == 2
+
+
+@dataclass(frozen=True)
+class LastPullElsewhere(TallyOnly):
+    """Asks model 0, and model 1 with the last pull."""
+
+    sampling: ClassVar[str] = "independent"
+
+    def plan(self, problem):
+        return (Stage(1, 1, problem.budget, until_spent=True),)
+
+    def ask(self, rng_key, step, tally, memory):
+        return Ask((step.pulls_left == 1).astype(jnp.int32)[None], jnp.ones(1, jnp.int32))
+
+    def recommend(self, rng_key, problem, tally, memory):
+        return tally.pulls
+
+
+def test_what_is_left_of_the_budget_is_known_in_a_program_that_serves_all_budgets():
+    race = Race(np.ones((2, 9), np.uint8), np.array([100.0, 1000.0]), np.array([1.0, 10.0]))
+    for budget in (3, 4, 8):
+        runs = simulate(LastPullElsewhere(), race, budget=budget, num_runs=5)
+        assert (runs.cost_seconds == 100 + (budget - 1) + 1000 + 10).all()
+
+
+@pytest.mark.parametrize("with_digests", [False, True])
+@pytest.mark.parametrize("method", ["start", "ask", "learn", "recommend"])
+def test_reading_the_budget_outside_the_plan_is_refused_where_programs_are_shared(method, with_digests):
+    def read(self, *arguments):
+        (problem,) = [getattr(each, "problem", each) for each in arguments if isinstance(each, Problem | Step)]
+        assert problem.budget > 0
+        return getattr(Thompson, method)(self, *arguments)
+
+    nosy = type("Nosy", (Thompson,), {method: read})
+    with pytest.raises(ContractError) as refusal:
+        replay(nosy(), with_digests=with_digests)
+    assert str(refusal.value) == (
+        "policy Nosy reads problem.budget outside plan, though its plan says until_spent, which lets budgets share a "
+        "program; read step.pulls_left or leave until_spent out."
+    )
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [
+        lambda budget: (Stage(9, 1), Stage(1, budget // 9, 9, until_spent=True)),
+        lambda budget: (Stage(9, 1, budget // 9), Stage(1, 1, budget, until_spent=True)),
+        lambda budget: (Stage(1, 1, budget, until_spent=True),) * (1 + budget // 100),
+    ],
+    ids=["queries", "repeats of another stage", "number of stages"],
+)
+def test_stages_that_depend_on_the_budget_are_refused_where_programs_are_shared(stages):
+    broken = type("Broken", (Thompson,), {"plan": lambda self, problem: stages(problem.budget)})
+    with pytest.raises(ContractError, match=r"^policy Broken plans other stages under other budgets, .*\.$"):
+        replay(broken(), with_digests=False)
+
+
+def test_a_problem_of_any_budget_is_its_problem_in_all_else():
+    seen = Setting(Thompson(), Problem(9, 21, 70, 3, 30.0, 0.1), "independent").seen_problem
+    assert (seen.num_models, seen.num_queries, seen.num_wanted) == (9, 21, 3)
+    assert (seen.seconds_per_load, seen.seconds_per_query) == (30.0, 0.1)
+    assert seen == Setting(Thompson(), Problem(9, 21, 71, 3, 30.0, 0.1), "independent").seen_problem
