@@ -1,11 +1,12 @@
-"""The tensors that come with gembench: four generated model trees, each known by its content digest.
+"""The tensors that come with gembench, each known by its content digest: four generated model trees, and recorded ones.
 
-They are generated whenever they are asked for, not kept on disk: that takes 0.03 to 0.1 seconds each, where reading the
+Trees are generated whenever they are asked for, not kept on disk: that takes 0.03 to 0.1 s each, and reading the
 same tensor back from a store and verifying it took 0.1 to 0.3. So there is no cache to go stale or to be corrupted.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -44,13 +45,31 @@ _DIGESTS = {
     "llama-3.1-8b": "sha256:4ce1784eef47b807c8f0170e2cb8fb7e8437df56a3c3be535c2967ec826261a8",
 }
 
-EMBEDDED: Mapping[str, EmbeddedTensor] = MappingProxyType(
+TREES: Mapping[str, EmbeddedTensor] = MappingProxyType(
     {
         name: EmbeddedTensor(name, figures.num_models, figures.num_queries, _DIGESTS[name], _SOURCE)
         for name, figures in PUBLISHED_FIGURES.items()
     }
 )
-"""Name -> what is known of the tensor; `load_embedded(name)` makes it."""
+"""The generated ones, by name."""
+
+RECORDED: Mapping[str, EmbeddedTensor] = MappingProxyType(
+    {
+        "smollm2-135m": EmbeddedTensor(
+            "smollm2-135m",
+            51,
+            400,
+            "sha256:71dd1979a5de814375d98f7265f6545bc7618d23caa3666556d0d9c141b47275",
+            "recorded with gembench record: SmolLM2-135M-Instruct and 50 checkpoints made from it",
+        )
+    }
+)
+"""Those that an engine answered, by name; each lies in `recorded/`."""
+
+EMBEDDED: Mapping[str, EmbeddedTensor] = MappingProxyType({**TREES, **RECORDED})
+"""Name -> what is known of the tensor; `load_embedded(name)` makes or opens it."""
+
+_RECORDED_FOLDER = Path(__file__).with_name("recorded")
 
 
 def describe_embedded() -> tuple[EmbeddedTensor, ...]:
@@ -59,19 +78,23 @@ def describe_embedded() -> tuple[EmbeddedTensor, ...]:
 
 
 def load_embedded(name: str) -> "xr.Dataset":
-    """The embedded tensor of that name, complete, in memory, and verified against its digest.
+    """The embedded tensor of that name, complete, and verified against its digest.
 
     Raises:
         TensorNotFoundError: no embedded tensor has that name.
-        CorruptTensorError: this platform generates another content than the one released.
+        CorruptTensorError: what is here is not the content that was released.
     """
     if name not in EMBEDDED:
         raise TensorNotFoundError(f"no embedded tensor is called {name!r}; there are {', '.join(EMBEDDED)}.")
     # Imported here, so that describing the tensors needs neither zarr nor the generator.
     from gembench.data.digest import ATTRIBUTE, content_digest
+    from gembench.data.tensor import open_tensor
     from gembench.data.trees import generate_tree
 
-    dataset = generate_tree(PUBLISHED_FIGURES[name])
+    if name in TREES:
+        dataset = generate_tree(PUBLISHED_FIGURES[name])
+    else:
+        dataset = open_tensor(_RECORDED_FOLDER / f"{name}.zarr.zip")
     digest = content_digest(dataset)
     if digest != EMBEDDED[name].digest:
         raise CorruptTensorError(

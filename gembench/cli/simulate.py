@@ -76,7 +76,7 @@ def simulate(
 ) -> None:
     """Replay policies on recorded TENSORs: an embedded name, a store's path or URL, or an .npz.
 
-    With no TENSOR, all embedded ones.
+    With no TENSOR, the four generated model trees.
 
     Example: gembench simulate qwen2.5-3b -p ucb_e:exploration=4 -p uniform
     """
@@ -87,14 +87,14 @@ def simulate(
     from gembench.cli.jax_setup import set_up_jax
 
     set_up_jax()
-    from gembench.data.embedded import EMBEDDED
+    from gembench.data.embedded import TREES
     from gembench.experiment import Settings, compare_results, make_policies, plan_contests
     from gembench.load_race import load_races
     from gembench.memory import memory_for_runs
     from gembench.result import make_report, to_json
 
     policies = make_policies(policy)
-    races = load_races(tensor or tuple(EMBEDDED), min_coverage=min_coverage)
+    races = load_races(tensor or tuple(TREES), min_coverage=min_coverage)
     for loaded in races:
         _say_what_was_left_out(loaded)
     contests = plan_contests(races, policies, queries_per_model, sampling=None if sampling == "auto" else sampling)

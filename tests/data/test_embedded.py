@@ -22,10 +22,25 @@ def test_an_embedded_tensor_is_what_its_description_says(name):
     assert (tensor["correct"] >= 0).all()
 
 
-def test_the_four_trees_are_described_in_order_with_digest_and_source():
-    assert [tensor.name for tensor in describe_embedded()] == ["qwen2.5-3b", "qwen2.5-7b", "mistral-7b", "llama-3.1-8b"]
-    assert len({tensor.digest for tensor in describe_embedded()}) == 4
-    assert all("generated" in tensor.source and "2601.22157" in tensor.source for tensor in describe_embedded())
+def test_the_four_trees_and_the_recorded_one_are_described_in_order_with_digest_and_source():
+    *trees, recorded = describe_embedded()
+    assert [tensor.name for tensor in trees] == ["qwen2.5-3b", "qwen2.5-7b", "mistral-7b", "llama-3.1-8b"]
+    assert all("generated" in tensor.source and "2601.22157" in tensor.source for tensor in trees)
+    assert recorded.name == "smollm2-135m"
+    assert "recorded" in recorded.source
+    assert len({tensor.digest for tensor in describe_embedded()}) == 5
+
+
+def test_the_recorded_tree_holds_what_was_measured_with_responses_costs_and_lineage():
+    tensor = load_embedded("smollm2-135m")
+    models = set(tensor["model"].values)
+    assert set(tensor["parent"].values) <= {*models, ""}
+    assert set(tensor["base"].values) == {"smollm2-135m/base"}
+    assert set(tensor["model_status"].values) == {"ok"}
+    assert (tensor["seconds"].values > 0).all()
+    assert (tensor["load_seconds"].values > 0).all()
+    assert tensor.attrs["engine"]["engine"] == "hf"
+    assert len(tensor["response"].values[0, 0]) > 0
 
 
 def test_changing_one_loaded_tensor_does_not_change_the_next():
