@@ -17,6 +17,7 @@ from gembench.evaluate.hot_swap import why_no_swap
 from gembench.evaluate.loadable import Loadable, check_loadable
 from gembench.evaluate.tokens import Codec, Pair, Prompt, load_tokenizer, nan_logits, nothing_to_weigh
 from gembench.evaluate.vllm_failures import failure_of_load
+from gembench.evaluate.vllm_head import can_share_anew, share_anew
 from gembench.evaluate.vllm_options import check_engine_arguments, settings_of
 from gembench.evaluate.vllm_requests import read_answer, sampling_params
 from gembench.extras import require_extra
@@ -158,11 +159,19 @@ class VllmEngine:
             return "swaps are off"
         serves_adapters = self._engine.vllm_config.lora_config is not None
         if checkpoint.base_folder is None:
-            return "the engine serves adapters" if serves_adapters else why_no_swap(self._live, new)
+            if serves_adapters:
+                return "the engine serves adapters"
+            if self._shares_output_layer() and not all(self._engine.collective_rpc(can_share_anew)):
+                return "it shares weights between more layers than an embedding and an output layer"
+            return why_no_swap(self._live, new)
         if not serves_adapters or self._live.model_folder != new.model_folder:
             return "the engine holds another base model"
         fits = Adapter.of(checkpoint).fits(self._engine.vllm_config.lora_config)
         return "" if fits else "the engine has no room for its rank or layers"
+
+    def _shares_output_layer(self) -> bool:
+        """Whether the live model's output layer has the embedding's weights; files may be silent, the engine knows."""
+        return bool(getattr(self._engine.vllm_config.model_config.hf_text_config, "tie_word_embeddings", False))
 
     def _start(self, checkpoint: Checkpoint, new: Loadable) -> None:
         for name, value in _ENVIRONMENT.items():
@@ -181,6 +190,8 @@ class VllmEngine:
         """Read other weights into the live engine, and let it forget what it computed with the old ones."""
         if checkpoint.base_folder is None:
             self._engine.collective_rpc("reload_weights", kwargs={"weights_path": str(new.model_folder)})
+            if self._shares_output_layer():
+                self._engine.collective_rpc(share_anew)
         if not self._engine.reset_prefix_cache():
             raise RuntimeError("vLLM could not clear its prefix cache, which holds keys of the model before.")
 

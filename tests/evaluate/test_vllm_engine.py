@@ -336,6 +336,28 @@ def test_adapters_of_one_base_follow_each_other_in_one_engine(engine, models, tm
     engine.close()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_swapped_model_answers_with_its_own_embedding_where_the_output_layer_shares_it(engine, tmp_path, dtype):
+    from tiny_models import make_model
+
+    from gembench.evaluate.vllm_engine import VllmEngine
+
+    os.environ.update(ON_A_SMALL_CPU)
+    engine.close()
+    first, second = (
+        make_model(tmp_path / f"tied{seed}", seed=seed, tie_word_embeddings=True, dtype=dtype) for seed in (1, 2)
+    )
+    swapped, fresh = (VllmEngine(**{**OPTIONS, "dtype": dtype}) for _ in range(2))
+    swapped.load(checkpoint(first))
+    assert swapped.can_swap(checkpoint(second))
+    swapped.load(checkpoint(second))
+    of_swapped = answers(swapped)
+    swapped.close()
+    fresh.load(checkpoint(second))
+    assert_same(of_swapped, answers(fresh))
+    fresh.close()
+
+
 def test_an_option_that_vllm_does_not_know_is_refused_with_the_nearest():
     from gembench.evaluate.vllm_engine import VllmEngine
 
