@@ -29,6 +29,7 @@ _MOST_PROCESSES = 16
 _MOST_OPEN_FILES = 64
 _LARGEST_FILE = 16 * 2**20
 _LONGEST_VERDICT = 2**16
+_SECONDS_AFTER_TIME = 2
 _SECONDS_TO_START = 60.0
 # What systemd hands out to services without a user: nobody's files, and a count of processes of their own.
 _FIRST_USER, _NUM_USERS = 61184, 4336
@@ -156,7 +157,8 @@ def _read_until(word: bytes, reader: int) -> bytes:
 def _limits(seconds: float, memory_bytes: int) -> dict[str, int]:
     return {
         "RLIMIT_AS": memory_bytes,
-        "RLIMIT_CPU": math.ceil(seconds),
+        # Should the clock on the wall not end it, which is what a person understands.
+        "RLIMIT_CPU": math.ceil(seconds) + _SECONDS_AFTER_TIME,
         "RLIMIT_FSIZE": min(_LARGEST_FILE, memory_bytes),
         "RLIMIT_NPROC": _MOST_PROCESSES,
         "RLIMIT_NOFILE": _MOST_OPEN_FILES,
