@@ -284,12 +284,13 @@ class Journal:
                 (status.value, message, load_seconds, model),
             )
 
-    def forget(self, model: str) -> None:
-        """Take back a model's cells, which cannot be trusted, so that it is recorded again."""
+    def forget(self, model: str) -> int:
+        """Take back a model's cells, which cannot be trusted, so that it is recorded again; returns how many."""
         with self._transaction() as connection:
             (position,) = connection.execute("SELECT position FROM model WHERE id = ?", (model,)).fetchone()
-            connection.execute("DELETE FROM cell WHERE model = ?", (position,))
+            num_cells = connection.execute("DELETE FROM cell WHERE model = ?", (position,)).rowcount
             connection.execute("UPDATE model SET status = 'pending', message = '' WHERE position = ?", (position,))
+            return num_cells
 
     def num_cells(self, position: int) -> int:
         """How many cells the model at a position has."""

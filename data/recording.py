@@ -85,7 +85,7 @@ class Recording:
             model_coordinates=_columns([model.coordinates for model in models]),
             query_coordinates=_columns([coordinates for _, coordinates in queries]),
             variables=columns,
-            attributes={name: value for name, value in self.journal.settings.items() if value is not None},
+            attributes=self.journal.settings,
         )
 
 

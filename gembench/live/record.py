@@ -90,7 +90,6 @@ class _Workers:
         canary_every: int | None,
         on_event: Callable[[Event], None],
     ) -> None:
-        self._suite = suite
         self._recording = recording
         self._commit_every = commit_every
         self._on_event = on_event

@@ -76,10 +76,7 @@ class SwapCheck:
             self._on_event(CanaryAsked(candidate.model, agrees=True))
             return
         again = canary.disagreed(candidate.architecture)
-        positions = {row.id: row.position for row in self._journal.models()}
-        num_cells = sum(self._journal.num_cells(positions[model]) for model in again)
-        for model in again:
-            self._journal.forget(model)
+        num_cells = sum(self._journal.forget(model) for model in again)
         self._on_event(CanaryAsked(candidate.model, agrees=False, again=again, num_cells=num_cells))
 
     def _requests(self, candidate: Candidate) -> Sequence[Request]:
