@@ -63,6 +63,7 @@ class Elimination:
         if this.num_models < survivors.size:
             max_points = sum(num_queries for _, num_queries in rounds[: step.stage])
             points = take(memory.standing, survivors) - (step.problem.num_queries + 1) * step.stage
+            points = jnp.maximum(points, -1)  # of those who were withdrawn
             survivors = take(survivors, top_models(rng_key, points, this.num_models, max_points))
         return Ask(survivors, jnp.full(this.num_models, this.num_queries, jnp.int32))
 
@@ -77,6 +78,10 @@ class Elimination:
         """By rounds played, then by what counted in the last of them."""
         del rng_key, problem, tally
         return memory.standing
+
+    def withdraw(self, is_out: Array, memory: Field) -> Field:
+        """Below all who race or raced, so that the next best takes the place."""
+        return memory._replace(standing=jnp.where(is_out, -1, memory.standing))
 
 
 def halving_sizes(num_models: int) -> tuple[int, ...]:

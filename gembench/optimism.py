@@ -82,3 +82,7 @@ class Optimism:
         """The means."""
         del rng_key, problem, memory
         return mean_accuracy(tally)
+
+    def withdraw(self, is_out: Array, memory: Outlook) -> Outlook:
+        """They promise nothing more."""
+        return memory._replace(width=jnp.where(is_out, -jnp.inf, memory.width))

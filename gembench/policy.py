@@ -173,6 +173,14 @@ class Policy(Protocol):
         """Scores [M], float32 or int32: the ranking is by falling score, and equal scores are drawn at random."""
         ...
 
+    def withdraw(self, is_out: Array, memory: Memory) -> Memory:
+        """The memory once some models, `is_out` [M] bool, can answer no more: only in a live search do models fail.
+
+        Their tally says that they have answered every query, all of it wrong. They are to be asked only where a stage
+        has more room than there are other models, and are then given nothing. The ranking leaves them out by itself.
+        """
+        ...
+
 
 class TallyOnly:
     """Base of the policies that keep nothing beyond the tally."""
@@ -185,4 +193,9 @@ class TallyOnly:
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Memory) -> Memory:
         """Nothing to keep."""
         del step, asked, num_correct, tally
+        return memory
+
+    def withdraw(self, is_out: Array, memory: Memory) -> Memory:
+        """The tally says it all."""
+        del is_out
         return memory

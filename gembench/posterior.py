@@ -43,6 +43,11 @@ def update(belief: Array, models: Array, pulls: Array, correct: Array, num_queri
     return belief.at[:, models].set(new, mode="promise_in_bounds", wrap_negative_indices=False)
 
 
+def exclude(belief: Array, is_out: Array) -> Array:
+    """The belief in which models, `is_out` [M] bool, are never sampled highest."""
+    return belief.at[0].set(jnp.where(is_out, -jnp.inf, belief[0]))
+
+
 def sample(rng_key: Array, belief: Array) -> Array:
     """One joint posterior sample: the log-odds of every model's accuracy, [M] float32."""
     z = _normal(rng_key, belief.shape[1:])

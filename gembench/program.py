@@ -27,7 +27,8 @@ from gembench.errors import ContractError
 from gembench.memory import give_back_free_memory
 from gembench.policy import Stage
 from gembench.race import Race
-from gembench.replay import Limits, Setting, recommend, replay_stage, start_runs
+from gembench.replay import Limits, recommend, replay_stage, start_runs
+from gembench.turn import Setting
 
 _PACKAGE = Path(__file__).parent
 _DIGEST_BYTES = hashlib.sha256().digest_size

@@ -4,40 +4,19 @@ Shapes: R runs of a batch, M models, Q queries, S models and n queries of a stag
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from gembench.decisions import Log, append, open_log
 from gembench.lanes import take
-from gembench.ledger import Grant, Ledger, grant, open_ledger, settle
-from gembench.policy import Ask, Memory, Policy, Problem, ProblemOfAnyBudget, Sampling, Stage, Step
-from gembench.prng import make_key
+from gembench.ledger import Grant, Ledger, open_ledger
+from gembench.policy import Ask, Memory, Sampling, Stage
 from gembench.query_order import OrderKey, model_order_key, order_key, query_at
-from gembench.ranking import best_first
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a replay depends on besides the answers, the seed and the run: all static."""
-
-    policy: Policy
-    problem: Problem
-    sampling: Sampling
-    is_logged: bool = False
-
-    @property
-    def seen_problem(self) -> Problem:
-        """The problem as the policy sees it but in `plan`."""
-        problem = self.problem
-        if not any(stage.until_spent for stage in self.policy.plan(problem)):
-            return problem
-        known = {each.name: getattr(problem, each.name) for each in fields(problem) if each.name != "budget"}
-        return ProblemOfAnyBudget(**known, policy_name=type(self.policy).__name__)
+from gembench.turn import Setting, absorb, ask_key, choose, ranking, run_key
 
 
 class Limits(NamedTuple):
@@ -93,8 +72,7 @@ def start_runs(
 
     `correct` is [M, Q] uint8, `seed_words` the low and the high word of the seed, uint32 [2].
     """
-    seed_key = jax.random.fold_in(make_key(seed_words[0]), seed_words[1])
-    rng_keys = jax.vmap(jax.random.fold_in, (None, 0))(seed_key, run)
+    rng_keys = jax.vmap(run_key, (None, 0))(seed_words, run)
     order_keys = order_key(seed_words, run)
     batch = Batch(correct, limits, rng_keys, order_keys, _written_order(correct, order_keys, setting.sampling))
     policy, problem = setting.policy, setting.problem
@@ -124,24 +102,17 @@ def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state
 
 def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState, repeat: Array) -> RunState:
     """One ask of every run: the policy chooses, the recorded answers are looked up, the books are settled."""
-    policy, problem, budget, ledger = setting.policy, setting.seen_problem, batch.limits.budget, state.ledger
-
-    def step(pulls_left: Array) -> Step:
-        return Step(problem, index, repeat, pulls_left)
+    budget, memory, ledger = batch.limits.budget, state.memory, state.ledger
 
     def ask(rng_key: Array, books: Ledger, memory: Memory) -> tuple[Ask, Grant]:
-        ask_key = jax.random.fold_in(rng_key, state.num_asks)
-        asked = policy.ask(ask_key, step(budget - books.spent), books.tally, memory)
-        return asked, grant(books, asked, problem)
+        return choose(setting, index, repeat, budget, ask_key(rng_key, state.num_asks), books, memory)
 
     def learn(asked: Ask, granted: Grant, num_correct: Array, books: Ledger, memory: Memory) -> tuple[Ledger, Memory]:
-        books = settle(books, asked, granted, num_correct, budget, stage)
-        answered = Ask(asked.models, granted.num_queries)
-        return books, policy.learn(step(budget - books.spent), answered, num_correct, books.tally, memory)
+        return absorb(setting, index, stage, repeat, budget, asked, granted, num_correct, books, memory)
 
-    asked, granted = jax.vmap(ask)(batch.rng_keys, ledger, state.memory)
+    asked, granted = jax.vmap(ask)(batch.rng_keys, ledger, memory)
     num_correct = _count_correct(batch, asked.models, granted, stage)
-    ledger, memory = jax.vmap(learn)(asked, granted, num_correct, ledger, state.memory)
+    ledger, memory = jax.vmap(learn)(asked, granted, num_correct, ledger, memory)
     given = Ask(asked.models, granted.num_queries)
     log = None if state.log is None else jax.vmap(append)(state.log, given)
     return RunState(ledger, memory, log, state.num_asks + 1)
@@ -166,14 +137,9 @@ def _count_correct(batch: Batch, models: Array, granted: Grant, stage: Stage) ->
 
 def recommend(setting: Setting, batch: Batch, state: RunState, num_recommended: int) -> Array:
     """The first models of each run's ranking, best first, [R, K] int32."""
-
-    def rank(rng_key: Array, books: Ledger, memory: Memory) -> Array:
-        # No ask has this number.
-        score_key, tie_key = jax.random.split(jax.random.fold_in(rng_key, np.uint32(0xFFFFFFFF)))
-        scores = setting.policy.recommend(score_key, setting.seen_problem, books.tally, memory)
-        return best_first(tie_key, scores, num_recommended)
-
-    return jax.vmap(rank)(batch.rng_keys, state.ledger, state.memory)
+    return jax.vmap(partial(ranking, setting, num_recommended=num_recommended))(
+        batch.rng_keys, state.ledger, state.memory
+    )
 
 
 def _written_order(correct: Array, order_keys: OrderKey, sampling: Sampling) -> Array | None:

@@ -6,21 +6,17 @@ however many devices share the work, and run r of every policy meets the same qu
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from gembench.decisions import digest
 from gembench.ledger import raise_on_faults
-from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage, Step, Tally, TallyOnly
+from gembench.policy import Policy, Problem, Sampling
 from gembench.program import Outcome, Program, estimated_bytes, limits_of, make_program, needed_bytes, run_program
 from gembench.race import Race
-from gembench.replay import Setting
 from gembench.runs import Runs
+from gembench.turn import Setting, make_setting
 
 _MAX_CHUNK = 1024
 
@@ -58,9 +54,7 @@ def simulate(
     """
     num_models, num_queries = race.correct.shape
     problem = Problem(num_models, num_queries, min(budget, num_models * num_queries))
-    if problem.budget == num_models * num_queries:
-        policy, sampling = _EveryCell(), _EveryCell.sampling
-    setting = Setting(policy, problem, sampling or policy.sampling, with_digests)
+    setting = make_setting(policy, problem, sampling, is_logged=with_digests)
     program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
     limits = limits_of(setting)
     parts: list[Outcome] = []
@@ -96,25 +90,3 @@ def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: in
     while program.num_runs > num_devices and (used := needed_bytes(program)) > limit:
         program = resize(min(program.num_runs - num_devices, program.num_runs * limit / used - num_devices))
     return program
-
-
-@dataclass(frozen=True)
-class _EveryCell(TallyOnly):
-    """Asks everything: what any policy comes to when the budget pays for every cell. The order then does not matter."""
-
-    sampling: ClassVar[Sampling] = "shared"
-
-    def plan(self, problem: Problem) -> tuple[Stage, ...]:
-        """Every query of one model after the other, so that each is loaded once."""
-        return (Stage(problem.num_models, problem.num_queries, in_step=True),)
-
-    def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Memory) -> Ask:
-        """Every model."""
-        del rng_key, tally, memory
-        everyone = jnp.arange(step.problem.num_models, dtype=jnp.int32)
-        return Ask(everyone, jnp.full_like(everyone, step.problem.num_queries))
-
-    def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Memory) -> Array:
-        """The accuracies."""
-        del rng_key, problem, memory
-        return tally.correct

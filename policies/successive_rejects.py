@@ -87,6 +87,10 @@ class SuccessiveRejects:
         del rng_key
         return memory.num_rounds * (problem.num_queries + 1) + tally.correct
 
+    def withdraw(self, is_out: Array, memory: Field) -> Field:
+        """As if they had never played."""
+        return memory._replace(num_rounds=jnp.where(is_out, -1, memory.num_rounds))
+
 
 @lru_cache
 def _blocks(problem: Problem) -> tuple[tuple[Round, ...], ...]:

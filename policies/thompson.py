@@ -14,7 +14,7 @@ from jax import Array
 
 from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
-from gembench.posterior import posterior_mean, prior, sample, update
+from gembench.posterior import exclude, posterior_mean, prior, sample, update
 from gembench.ranking import best_model
 
 
@@ -47,3 +47,7 @@ class Thompson:
         """The posterior means."""
         del rng_key, problem, memory
         return posterior_mean(tally.pulls, tally.correct)
+
+    def withdraw(self, is_out: Array, memory: Array) -> Array:
+        """They are sampled no more."""
+        return exclude(memory, is_out)

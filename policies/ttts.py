@@ -17,7 +17,7 @@ from jax import Array
 from gembench.errors import PolicySettingError
 from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
-from gembench.posterior import posterior_mean, prior, sample, update
+from gembench.posterior import exclude, posterior_mean, prior, sample, update
 from gembench.ranking import best_model
 
 _MAX_SAMPLES_PER_PULL = 1000
@@ -89,3 +89,8 @@ class TTTS:
         """The posterior means."""
         del rng_key, problem, memory
         return posterior_mean(tally.pulls, tally.correct)
+
+    def withdraw(self, is_out: Array, memory: Duel) -> Duel:
+        """They are sampled no more, and a leader among them leads no more."""
+        leads_no_more = (memory.leader >= 0) & take(is_out, jnp.maximum(memory.leader, 0))
+        return Duel(exclude(memory.belief, is_out), jnp.where(leads_no_more, jnp.int32(-1), memory.leader))

@@ -70,3 +70,8 @@ class UCBE:
         """The means."""
         del rng_key, problem, memory
         return mean_accuracy(tally)
+
+    def withdraw(self, is_out: Array, memory: BlockMaximum) -> BlockMaximum:
+        """They promise nothing more."""
+        scores = memory.scores.reshape(-1)[: is_out.size]
+        return build(jnp.where(is_out, -jnp.inf, scores))

@@ -15,8 +15,8 @@ from gembench.policies.thompson import Thompson
 from gembench.policies.uniform import Uniform
 from gembench.policy import Ask, Problem, Stage, Step, TallyOnly
 from gembench.race import Race
-from gembench.replay import Setting
 from gembench.simulate import simulate
+from gembench.turn import Setting
 
 
 @pytest.fixture
