@@ -22,8 +22,9 @@ from gembench.runs import Runs
 if TYPE_CHECKING:
     from gembench.policy import Sampling  # imports JAX, which reading a report does not need
 
-CostSource = Literal["recorded", "stated", "assumed"]
-"""Where seconds come from: the tensor recorded them, states a cost model, or knows none and gembench assumes some."""
+CostSource = Literal["recorded", "stated", "assumed", "given"]
+"""Where seconds come from: the tensor recorded them, states a cost model, or knows none and gembench assumes some; or
+they were given in the place of the tensor's own."""
 
 
 @dataclass(frozen=True)

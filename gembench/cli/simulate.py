@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from gembench.cli.contests import run_and_print, say_what_was_left_out
 from gembench.cli.options import (
     MemorySize,
     OutputFile,
@@ -22,8 +22,7 @@ from gembench.cli.outputs import STDOUT, check_output, write_output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gembench.experiment import Contest, ContestResult, Settings
-    from gembench.load_race import LoadedRace
+    from gembench.experiment import ContestResult
     from gembench.result import Report
 
 
@@ -96,7 +95,7 @@ def simulate(
     policies = make_policies(policy)
     races = load_races(tensor or tuple(TREES), min_coverage=min_coverage)
     for loaded in races:
-        _say_what_was_left_out(loaded)
+        say_what_was_left_out(loaded)
     contests = plan_contests(races, policies, queries_per_model, sampling=None if sampling == "auto" else sampling)
     settings = Settings(
         num_runs=runs,
@@ -106,7 +105,7 @@ def simulate(
         with_digests=runs_out is not None,
     )
     json_only = json_path is not None and str(json_path) == STDOUT
-    results = _run_and_print(contests, settings, quiet=json_only)
+    results = run_and_print(contests, settings, quiet=json_only)
     report = make_report([result.row for result in results], compare_results(results))
     if json_path is not None:
         write_output(json_path, to_json(report))
@@ -114,41 +113,6 @@ def simulate(
         _write_plot(report, plot_path)
     if runs_out is not None:
         _write_runs(results, runs_out)
-
-
-def _run_and_print(contests: Sequence[Contest], settings: Settings, *, quiet: bool) -> list[ContestResult]:
-    """Run the contests; print each tensor's table to stdout when its last contest is done, unless `quiet`."""
-    from gembench.cli.progress import RunsProgress
-    from gembench.cli.tables import comparison_lines, results_table
-    from gembench.experiment import compare_results, run_contests
-
-    progress = RunsProgress(total=len(contests) * settings.num_runs)
-    results: list[ContestResult] = []
-    with (
-        progress.running() as print_result,
-        contextlib.closing(run_contests(contests, settings, progress.advance)) as done,
-    ):
-        for loaded, of_tensor in itertools.groupby(done, key=lambda result: result.contest.loaded):
-            first = len(results)
-            for result in of_tensor:
-                results.append(result)
-                if not quiet:
-                    rows = [finished.row for finished in results[first:]]
-                    table = results_table(loaded, rows)
-                    progress.show(table)
-            if not quiet:
-                print_result(table, comparison_lines(compare_results(results[first:])), "")
-    return results
-
-
-def _say_what_was_left_out(loaded: LoadedRace) -> None:
-    if loaded.left_out_models or loaded.num_left_out_queries:
-        click.echo(
-            f"gembench: {loaded.tensor}: left out {len(loaded.left_out_models):,} models and "
-            f"{loaded.num_left_out_queries:,} queries with missing answers; the race is {loaded.num_models:,} models "
-            f"on {loaded.num_queries:,} queries.",
-            err=True,
-        )
 
 
 def _check_extras(plot_path: Path | None, runs_out: Path | None) -> None:

@@ -20,6 +20,7 @@ _COSTS = {
     "recorded": "as recorded",
     "stated": "by the tensor's own cost model",
     "assumed": f"assumed {ASSUMED_LOAD_SECONDS:g} s a model load and {ASSUMED_QUERY_SECONDS:g} s a query",
+    "given": "as given",
 }
 _UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
@@ -27,7 +28,7 @@ _UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
     """One tensor's results, at least one row: a row a policy, a section for each number of queries per model."""
     top_k = list(rows[0].recall)
-    unit, seconds_per_unit = _cost_unit(rows)
+    unit, seconds_per_unit = cost_unit([row.cost_seconds_mean for row in rows])
     table = plain_table(
         title=f"{loaded.tensor}: {loaded.num_models:,} models, {loaded.num_queries:,} queries",
         caption=f"Means over {rows[0].runs:,} runs, seed {rows[0].seed}; below each its 95% interval. Recall: the "
@@ -44,13 +45,13 @@ def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
             table.add_row(Text(f"N = {row.queries_per_model:,g}", style="bold"))
             previous = row.queries_per_model
         table.add_row(
-            _folded(row.policy),
-            _cell(row.mean_rank, row.mean_rank_ci, ",.1f"),
-            _cell(row.mean_accuracy * 100, _scaled(row.mean_accuracy_ci, 100), ".1f", "%"),
-            *(_cell(row.recall[k] * 100, _scaled(row.recall_ci[k], 100), ".0f", "%") for k in top_k),
-            _cell(
+            folded(row.policy),
+            cell(row.mean_rank, row.mean_rank_ci, ",.1f"),
+            cell(row.mean_accuracy * 100, scaled(row.mean_accuracy_ci, 100), ".1f", "%"),
+            *(cell(row.recall[k] * 100, scaled(row.recall_ci[k], 100), ".0f", "%") for k in top_k),
+            cell(
                 row.cost_seconds_mean / seconds_per_unit,
-                _scaled(row.cost_seconds_mean_ci, 1 / seconds_per_unit),
+                scaled(row.cost_seconds_mean_ci, 1 / seconds_per_unit),
                 ",.1f",
             ),
         )
@@ -71,12 +72,13 @@ def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
     return Group(*lines)
 
 
-def _cell(value: float, interval: Interval | None, spec: str, suffix: str = "") -> Text:
+def cell(value: float, interval: Interval | None, spec: str, suffix: str = "") -> Text:
+    """A mean, and below it its interval."""
     below = _NONE if interval is None else f"{interval[0]:{spec}}–{interval[1]:{spec}}"
     return Text.assemble(f"{value:{spec}}{suffix}\n", (below, "dim"))
 
 
-def _folded(policy: str) -> str:
+def folded(policy: str) -> str:
     """A policy's text over several short lines, broken after an underscore, colon or comma."""
     lines = [""]
     for part in re.findall(r"[^_:,]*[_:,]?", policy):
@@ -86,11 +88,12 @@ def _folded(policy: str) -> str:
     return "\n".join(lines)
 
 
-def _scaled(interval: Interval | None, factor: float) -> Interval | None:
+def scaled(interval: Interval | None, factor: float) -> Interval | None:
+    """The interval in another unit."""
     return None if interval is None else (interval[0] * factor, interval[1] * factor)
 
 
-def _cost_unit(rows: Sequence[Row]) -> tuple[str, float]:
+def cost_unit(cost_seconds: Sequence[float]) -> tuple[str, float]:
     """The largest unit in which half of the policies cost one or more: few digits, so that the table stays narrow."""
-    middle = statistics.median_high(row.cost_seconds_mean for row in rows)
+    middle = statistics.median_high(cost_seconds)
     return next((unit for unit in _UNITS if middle >= unit[1]), _UNITS[-1])

@@ -177,7 +177,7 @@ def test_an_interrupted_command_says_so_with_130(gembench, small, tmp_path, monk
     def interrupt(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gembench.cli.simulate._run_and_print", interrupt)
+    monkeypatch.setattr("gembench.cli.simulate.run_and_print", interrupt)
     result = gembench("simulate", small, "-p", "uniform", "--json", tmp_path / "report.json")
     assert result.exit_code == 130
     assert "gembench: interrupted." in result.stderr
