@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from gembench.cli.info import info
+from gembench.cli.recommend import recommend
 from gembench.cli.record import record
 from gembench.cli.rescore import rescore
 from gembench.cli.simulate import simulate
@@ -85,7 +86,7 @@ def cli() -> None:
     """
 
 
-for command in (simulate, record, rescore, tensors, info, synth):
+for command in (simulate, recommend, record, rescore, tensors, info, synth):
     cli.add_command(command)
 
 
