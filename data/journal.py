@@ -17,11 +17,12 @@ from gembench.data.outcomes import Outcome
 from gembench.data.status import ModelStatus
 from gembench.errors import TensorError, UsageError
 
-JOURNAL_VERSION = 1
+JOURNAL_VERSION = 2
 _APPLICATION_ID = 0x67656D62  # "gemb": tells our files from other SQLite files.
 
 _TABLES = """
 CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE note (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE query (position INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, coordinates TEXT NOT NULL);
 CREATE TABLE model (
     position INTEGER PRIMARY KEY,
@@ -30,7 +31,9 @@ CREATE TABLE model (
     fingerprint TEXT,
     status TEXT NOT NULL,
     message TEXT NOT NULL,
-    load_seconds REAL
+    load_seconds REAL,
+    num_loads INTEGER NOT NULL DEFAULT 0,
+    seconds_of_loads REAL NOT NULL DEFAULT 0
 );
 CREATE TABLE cell (
     model INTEGER NOT NULL REFERENCES model (position),
@@ -74,7 +77,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class ModelRow:
-    """What the journal knows of a model, beside its cells. `fingerprint` is None until it was first loaded."""
+    """What the journal knows of a model, beside its cells.
+
+    Attributes:
+        position: its row in the tensor.
+        id: its name.
+        coordinates: what else is known of it.
+        fingerprint: digests of what its answers depend on; None until it was first loaded.
+        status: what became of it.
+        message: why it could not be measured.
+        load_seconds: what the last load took.
+        num_loads: how often it was loaded.
+        seconds_of_loads: what all loads took.
+    """
 
     position: int
     id: str
@@ -83,6 +98,8 @@ class ModelRow:
     status: ModelStatus
     message: str
     load_seconds: float | None
+    num_loads: int = 0
+    seconds_of_loads: float = 0.0
 
 
 class Journal:
@@ -179,6 +196,17 @@ class Journal:
         with self._transaction() as connection:
             return {name: json.loads(value) for name, value in connection.execute("SELECT name, value FROM setting")}
 
+    def note(self, name: str, value: Any) -> None:
+        """Write down something that the rows do not depend on, in place of what the note said before."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (name, json.dumps(value, sort_keys=True)))
+
+    def noted(self, name: str) -> Any:
+        """What a note says; None if there is none."""
+        with self._transaction() as connection:
+            row = connection.execute("SELECT value FROM note WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
     def add_queries(self, queries: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Write down the queries, (id, coordinates) each, or make sure that they are the ones written down.
 
@@ -212,8 +240,8 @@ class Journal:
         """The models, in the order of their positions."""
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT position, id, coordinates, fingerprint, status, message, load_seconds FROM model "
-                "ORDER BY position"
+                "SELECT position, id, coordinates, fingerprint, status, message, load_seconds, num_loads, "
+                "seconds_of_loads FROM model ORDER BY position"
             )
             return [
                 ModelRow(
@@ -223,9 +251,9 @@ class Journal:
                     json.loads(fingerprint) if fingerprint else None,
                     ModelStatus(status),
                     message,
-                    seconds,
+                    *loads,
                 )
-                for position, name, columns, fingerprint, status, message, seconds in rows
+                for position, name, columns, fingerprint, status, message, *loads in rows
             ]
 
     def begin(self, model: str, fingerprint: Mapping[str, str]) -> frozenset[int]:
@@ -280,8 +308,9 @@ class Journal:
         """Write down what became of a model, and how long it took to load if it was."""
         with self._transaction() as connection:
             connection.execute(
-                "UPDATE model SET status = ?, message = ?, load_seconds = coalesce(?, load_seconds) WHERE id = ?",
-                (status.value, message, load_seconds, model),
+                "UPDATE model SET status = ?, message = ?, load_seconds = coalesce(?, load_seconds), "
+                "num_loads = num_loads + ?, seconds_of_loads = seconds_of_loads + ? WHERE id = ?",
+                (status.value, message, load_seconds, load_seconds is not None, load_seconds or 0.0, model),
             )
 
     def forget(self, model: str) -> int:
@@ -297,6 +326,11 @@ class Journal:
         with self._transaction() as connection:
             (count,) = connection.execute("SELECT count(*) FROM cell WHERE model = ?", (position,)).fetchone()
             return int(count)
+
+    def correct(self, position: int) -> Sequence[tuple[int, int]]:
+        """What became of the queries that the model at a position was asked: (query, `Cell.correct`) each."""
+        with self._transaction() as connection:
+            return connection.execute("SELECT query, correct FROM cell WHERE model = ?", (position,)).fetchall()
 
     def columns(self, position: int) -> Mapping[str, Sequence[Any]]:
         """The cells of the model at a position, by query: the fields of `Cell`, each with a value a cell."""

@@ -20,6 +20,7 @@ class ModelStatus(StrEnum):
     TIMEOUT = "timeout"
     DOWNLOAD_FAILED = "download_failed"
     ENGINE_CRASHED = "engine_crashed"
+    UNGRADED = "ungraded"
 
     @property
     def is_failure(self) -> bool:

@@ -11,7 +11,6 @@ Shapes: M models, Q queries, S models of an ask.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
@@ -25,42 +24,16 @@ from gembench.decisions import digest
 from gembench.errors import GembenchError
 from gembench.ledger import Grant, Ledger, open_ledger, raise_on_faults
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage
+from gembench.pulls import NOT_ASKED, UNGRADED, Answer, Pulls
 from gembench.query_order import OrderKey, model_order_key, order_key, query_at
 from gembench.turn import Setting, absorb, ask_key, choose, make_setting, ranking, run_key
 
-NOT_ASKED, UNGRADED = -2, -1
-"""Entries of `Search.answers` besides 0, wrong, and 1, right."""
 Ending = Literal["plan", "budget", "stop_within", "seconds"]
 """The policy was done, or failures used up the budget before, or a rule of the caller's ended the search."""
 
 
 class NobodyLeftError(GembenchError):
     """Every model of a search failed."""
-
-
-class Pulls(NamedTuple):
-    """What a model, by its number, is to answer: `queries` [n] int32, in the model's order."""
-
-    model: int
-    queries: NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A model's answers to the first of its queries, all of them unless it failed.
-
-    Attributes:
-        correct: [n] int8: 1 right, 0 wrong, -1 where the answer could not be graded. Not all of what a model has ever
-            answered may be -1: such a model has failed.
-        has_failed: whether the model can answer no more.
-    """
-
-    correct: NDArray[np.int8]
-    has_failed: bool = False
-
-
-Answer = Callable[[Sequence[Pulls]], Mapping[int, Reply]]
-"""Puts queries to models; gives a reply for each of them. What was asked before is asked again at no cost."""
 
 
 class Search:
@@ -79,7 +52,7 @@ class Search:
         on_ask: told the stage, the repeat and the pulls of each ask before it is answered.
 
     Attributes:
-        answers: [M, Q] int8, what came so far: 1, 0, `UNGRADED` or `NOT_ASKED`.
+        answers: [M, Q] int8, what came so far: 1, 0, `UNGRADED` or `NOT_ASKED`; see `pulls`.
         failed: the models that failed.
 
     Raises:
@@ -206,7 +179,7 @@ class Search:
         replies = self._answer(wanted)
         for model, queries in wanted:
             reply = replies[model]
-            self.answers[model, queries[: len(reply.correct)]] = reply.correct
+            self.answers[model, queries] = reply.correct
             if reply.has_failed:
                 failed.add(model)
         self.failed |= failed
@@ -306,8 +279,7 @@ class _Race:
         self._is_out |= np.isin(self._models, sorted(models))
         everything = jnp.asarray([self.setting.problem.num_queries, 0, 0], jnp.int32)
         is_out = jnp.asarray(self._is_out)
-        by_model = jnp.where(is_out[:, None], everything.at[2].set(0), self.ledger.by_model)
-        by_model = by_model.at[:, 2].set(self.ledger.loads)
+        by_model = jnp.where(is_out[:, None], everything, self.ledger.by_model).at[:, 2].set(self.ledger.loads)
         self.ledger = self.ledger._replace(by_model=by_model)
         self._memory = self.setting.policy.withdraw(is_out, self._memory)
 

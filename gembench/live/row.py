@@ -1,7 +1,7 @@
 """Recording one model: load it, ask what it has not answered yet, grade, commit."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gembench.data.journal import Journal
@@ -39,11 +39,24 @@ def record_model(
     questions: Questions,
     journal: Journal,
     *,
+    queries: Sequence[int] | None = None,
+    is_loaded: bool = False,
     commit_every: int,
     is_stopping: Callable[[], bool],
     on_event: Callable[[Event], None],
 ) -> ModelEnded:
     """Fill a model's row as far as the model lets; its failure is written into the row, and is no error here.
+
+    Args:
+        candidate: the model.
+        evaluator: what answers.
+        questions: the suite.
+        journal: where cells go.
+        queries: what it is to answer, of which it is asked what it has not answered; None for all.
+        is_loaded: whether the evaluator holds it already.
+        commit_every: cells committed together.
+        is_stopping: whether the evaluator is being taken away, so that a failure says nothing about the model.
+        on_event: told what happens.
 
     Raises:
         TensorError: the journal does not take the cells.
@@ -56,9 +69,10 @@ def record_model(
         if isinstance(candidate.checkpoint, EvaluatorFailure):
             raise candidate.checkpoint
         answered = journal.begin(candidate.model, candidate.fingerprint)
-        left = [query for query in range(len(questions.suite.queries)) if query not in answered]
+        wanted = range(len(questions.suite.queries)) if queries is None else queries
+        left = [query for query in wanted if query not in answered]
         on_event(ModelStarted(candidate.model, len(left)))
-        if left:
+        if left and not is_loaded:
             evaluator.load(candidate.checkpoint)
             load_seconds = time.perf_counter() - started
         for cells in answered_batches(

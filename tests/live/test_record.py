@@ -14,8 +14,9 @@ from gembench.data.tensor import open_tensor
 from gembench.errors import TensorError, UsageError
 from gembench.evaluate.evaluator import Answer, Checkpoint, EvaluatorFailure, EvaluatorLost
 from gembench.live.events import CellsCommitted, ModelEnded, WorkerLost
-from gembench.live.record import WorkersLostError, record
+from gembench.live.record import record
 from gembench.live.row import Candidate
+from gembench.live.workers import WorkersLostError
 
 CRASH = EvaluatorFailure(ModelStatus.ENGINE_CRASHED, "it crashed")
 
