@@ -125,8 +125,9 @@ def _how_sure(recommendation: Recommendation) -> str:
     if recommendation.better_on:
         where = _listed([f"{policy} on {tensor}" for policy, tensor in recommendation.better_on])
         return f"better for certain is {where}, but not over all the tensors"
-    num_beaten = sum(each.verdict == "worse for certain" for each in recommendation.standings)
-    return f"no policy is better for certain, {num_beaten} of {len(recommendation.standings) - 1} are worse for certain"
+    num_others = len(recommendation.standings) - 1
+    num_worse = sum(each.verdict == "worse for certain" for each in recommendation.standings)
+    return f"no policy is better for certain, {num_worse} of {num_others} are worse for certain on a tensor or more"
 
 
 def _dearer(policy: Standing, chosen: Standing) -> str:

@@ -62,10 +62,10 @@ def standings_table(recommendation: Recommendation, settings: Settings) -> Table
 
 def commands_to_go_on_with(policy: str, case: Case, stand_ins: Sequence[StandIn]) -> str:
     """The command that searches with the policy, and the one that replays it at length on the whole tensors."""
-    chosen = ["--policy", policy, "--queries-per-model", f"{case.queries_per_model:g}"]
-    tensors = [each.loaded.tensor for each in stand_ins]
-    search = ["gembench", "search", "--tree", "BASE", "--suite", "SUITE", *chosen, "-o", "STORE"]
-    replay = ["gembench", "simulate", *tensors, *chosen, "--runs", str(_MORE_RUNS)]
+    chosen = [("--policy", policy), ("--queries-per-model", str(case.queries_per_model))]
+    tensors = [(each.loaded.tensor,) for each in stand_ins]
+    search = [("gembench", "search"), ("--tree", "BASE"), ("--suite", "SUITE"), *chosen, ("-o", "STORE")]
+    replay = [("gembench", "simulate"), *tensors, *chosen, ("--runs", str(_MORE_RUNS))]
     return (
         f"To search with it:\n{_command(search)}\nTo replay it at length on the whole of these tensors:\n"
         f"{_command(replay)}"
@@ -110,11 +110,11 @@ def _cut(number: int, uncut: int) -> str:
     return f"{number:,} of {uncut:,}" if number < uncut else f"{number:,}"
 
 
-def _command(words: Sequence[str]) -> str:
-    """The command for a shell, continued where a line would be too long."""
+def _command(parts: Sequence[Sequence[str]]) -> str:
+    """The command for a shell, continued between two parts where a line would be too long."""
     lines = [" "]
-    for word in map(shlex.quote, words):
-        if len(lines[-1]) + len(word) + 3 > _COLUMNS:
+    for part in map(shlex.join, parts):
+        if len(lines[-1]) + len(part) + len("  \\") > _COLUMNS:
             lines.append("   ")
-        lines[-1] += f" {word}"
+        lines[-1] += f" {part}"
     return " \\\n".join(lines)

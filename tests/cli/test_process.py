@@ -39,6 +39,7 @@ def environment(tmp_path):
     [
         ["--help"],
         ["simulate", "--help"],
+        ["recommend", "--help"],
         ["record", "--help"],
         ["rescore", "--help"],
         ["--version"],
