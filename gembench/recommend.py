@@ -106,7 +106,7 @@ def explain(recommendation: Recommendation, results: Sequence[ContestResult]) ->
     """The recommendation, made from these results, in a few sentences for a person."""
     rows = [result.row for result in results if result.row.policy == recommendation.policy]
     ranks = [f"{row.mean_rank:,.1f} of {row.num_models:,} on {row.tensor}" for row in rows]
-    sentences = [f"Use {recommendation.policy}: mean rank {_listed(ranks)}; {_how_sure(recommendation)}."]
+    sentences = [f"Use {recommendation.policy}: mean rank {_listed(ranks)}; {_how_sure(recommendation, len(rows))}."]
     chosen = next(each for each in recommendation.standings if each.policy == recommendation.policy)
     leader = recommendation.standings[0]
     if leader is not chosen:
@@ -117,7 +117,7 @@ def explain(recommendation: Recommendation, results: Sequence[ContestResult]) ->
     return " ".join(sentences)
 
 
-def _how_sure(recommendation: Recommendation) -> str:
+def _how_sure(recommendation: Recommendation, num_tensors: int) -> str:
     if len(recommendation.standings) < 2:
         return "there was no other policy to hold it against"
     if recommendation.runs < MIN_RUNS_TO_COMPARE:
@@ -127,7 +127,8 @@ def _how_sure(recommendation: Recommendation) -> str:
         return f"better for certain is {where}, but not over all the tensors"
     num_others = len(recommendation.standings) - 1
     num_worse = sum(each.verdict == "worse for certain" for each in recommendation.standings)
-    return f"no policy is better for certain, {num_worse} of {num_others} are worse for certain on a tensor or more"
+    where = " on a tensor or more" if num_tensors > 1 else ""
+    return f"no policy is better for certain, {num_worse} of {num_others} others worse for certain{where}"
 
 
 def _dearer(policy: Standing, chosen: Standing) -> str:
@@ -168,7 +169,7 @@ def _mean(values: NDArray[np.float64]) -> float:
 
 
 def _geometric_mean(values: Sequence[float]) -> float:
-    return float(np.exp(np.log(values).mean()))
+    return round(float(np.exp(np.log(values).mean())), 12)  # so that equal ranks stay equal, and one stays itself
 
 
 def _geometric_interval(ranks: NDArray[np.float64]) -> Interval | None:

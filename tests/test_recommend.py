@@ -141,10 +141,21 @@ def test_the_sentence_gives_ranks_certainty_and_what_the_dearer_policy_costs(res
     ranks = {"oak": {"ucb": [5, 15] * 50, "ttts": [15, 6] * 50, "uniform": [50] * 100}}
     results = results_of(ranks, seconds={"ucb": 210, "ttts": 1}, loads={"ucb": 4000, "ttts": 300})
     assert explain(recommend(results), results) == (
-        "Use ttts: mean rank 10.5 of 100 on oak; no policy is better for certain, 1 of 2 are worse for certain on a "
-        "tensor or more. ucb is as good, within a tenth in rank, but costs 210 times the seconds, 4,000 model loads "
+        "Use ttts: mean rank 10.5 of 100 on oak; no policy is better for certain, 1 of 2 others worse for certain. "
+        "ucb is as good, within a tenth in rank, but costs 210 times the seconds, 4,000 model loads "
         "against 300."
     )
+
+
+def test_over_several_tensors_worse_means_on_one_of_them(results_of):
+    results = results_of({"oak": {"ucb": [2] * 20, "ttts": [2] * 20}, "ash": {"ucb": [2] * 20, "ttts": [9] * 20}})
+    assert "1 of 1 others worse for certain on a tensor or more." in explain(recommend(results), results)
+
+
+def test_the_mean_rank_on_one_tensor_is_the_tensor_s(results_of):
+    """141 / 20 is 7.05, on whose last digit two tables must not disagree."""
+    (standing,) = recommend(results_of({"oak": {"ucb": [7] * 19 + [8]}})).standings
+    assert standing.mean_rank == 7.05
 
 
 def test_the_sentence_names_what_is_as_good_as_the_leader_but_not_cheaper(results_of):

@@ -39,7 +39,7 @@ def standings_table(recommendation: Recommendation, settings: Settings) -> Table
     standings = recommendation.standings
     unit, seconds_per_unit = cost_unit([each.cost_seconds for each in standings])
     table = plain_table(
-        title="Over these tensors",
+        title="Verdict over these tensors",
         caption=f"Mean rank: geometric mean over the tensors. Cost and loads: means. {settings.num_runs:,} runs each, "
         f"seed {settings.seed}; below each its 95% interval. As good: a mean rank within a tenth of the lowest, and "
         "no better policy beats it for certain on any of the tensors. Recommended: the cheapest of these.",
