@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gembench.data.outcomes import Outcome
 from gembench.data.status import ModelStatus
@@ -87,8 +87,6 @@ class ModelRow:
         status: what became of it.
         message: why it could not be measured.
         load_seconds: what the last load took.
-        num_loads: how often it was loaded.
-        seconds_of_loads: what all loads took.
     """
 
     position: int
@@ -98,8 +96,15 @@ class ModelRow:
     status: ModelStatus
     message: str
     load_seconds: float | None
-    num_loads: int = 0
-    seconds_of_loads: float = 0.0
+
+
+class ModelCost(NamedTuple):
+    """What a model has cost: its cells and loads, and the seconds that they took."""
+
+    num_cells: int
+    cell_seconds: float
+    num_loads: int
+    load_seconds: float
 
 
 class Journal:
@@ -240,8 +245,8 @@ class Journal:
         """The models, in the order of their positions."""
         with self._transaction() as connection:
             rows = connection.execute(
-                "SELECT position, id, coordinates, fingerprint, status, message, load_seconds, num_loads, "
-                "seconds_of_loads FROM model ORDER BY position"
+                "SELECT position, id, coordinates, fingerprint, status, message, load_seconds FROM model "
+                "ORDER BY position"
             )
             return [
                 ModelRow(
@@ -251,9 +256,9 @@ class Journal:
                     json.loads(fingerprint) if fingerprint else None,
                     ModelStatus(status),
                     message,
-                    *loads,
+                    seconds,
                 )
-                for position, name, columns, fingerprint, status, message, *loads in rows
+                for position, name, columns, fingerprint, status, message, seconds in rows
             ]
 
     def begin(self, model: str, fingerprint: Mapping[str, str]) -> frozenset[int]:
@@ -326,6 +331,15 @@ class Journal:
         with self._transaction() as connection:
             (count,) = connection.execute("SELECT count(*) FROM cell WHERE model = ?", (position,)).fetchone()
             return int(count)
+
+    def costs(self) -> dict[str, ModelCost]:
+        """What each model has cost so far, by its id."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT id, count(query), coalesce(sum(seconds), 0.0), num_loads, seconds_of_loads FROM model "
+                "LEFT JOIN cell ON cell.model = model.position GROUP BY model.position ORDER BY model.position"
+            )
+            return {name: ModelCost(*columns) for name, *columns in rows}
 
     def correct(self, position: int) -> Sequence[tuple[int, int]]:
         """What became of the queries that the model at a position was asked: (query, `Cell.correct`) each."""

@@ -1,15 +1,17 @@
 """From a tensor to the race that a replay runs: the complete part of it, its digest, and what its cells cost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from gembench.data.coordinates import coordinates_of
 from gembench.data.coverage import complete_part
 from gembench.data.digest import ATTRIBUTE, content_digest, verify_digest
 from gembench.data.embedded import EMBEDDED, load_embedded
@@ -121,6 +123,30 @@ def load_race(location: str, *, min_coverage: float = 0.5) -> LoadedRace:
         cost_source=cost_source,
         left_out_models=part.left_out_models,
         num_left_out_queries=part.num_left_out_queries,
+    )
+
+
+@dataclass(frozen=True)
+class RaceNames:
+    """Who is in a race, and what the tensor says of them.
+
+    Attributes:
+        queries: the Q ids.
+        of_models: M times the known coordinates.
+        of_queries: Q times the known coordinates.
+    """
+
+    queries: tuple[str, ...]
+    of_models: Sequence[Mapping[str, Any]]
+    of_queries: Sequence[Mapping[str, Any]]
+
+
+def race_names(loaded: LoadedRace) -> RaceNames:
+    """Read the names of a race's queries, and what is known of its models and queries."""
+    dataset = open_any(loaded.tensor)
+    queries = complete_part(dataset, min_coverage=loaded.min_coverage).queries
+    return RaceNames(
+        queries, coordinates_of(dataset, "model", loaded.models), coordinates_of(dataset, "query", queries)
     )
 
 

@@ -102,9 +102,9 @@ class Search:
         return int((self.answers != NOT_ASKED).sum())
 
     @property
-    def model_loads(self) -> int:
-        """How often one worker loads a model for this, as the simulator counts it."""
-        return int(self._race.ledger.loads.sum())
+    def model_loads(self) -> NDArray[np.int64]:
+        """[M] how often one worker loads each model for this, as the simulator counts it."""
+        return self._race.loads(len(self.answers))
 
     @property
     def decision_digest(self) -> str:
@@ -282,6 +282,12 @@ class _Race:
         by_model = jnp.where(is_out[:, None], everything, self.ledger.by_model).at[:, 2].set(self.ledger.loads)
         self.ledger = self.ledger._replace(by_model=by_model)
         self._memory = self.setting.policy.withdraw(is_out, self._memory)
+
+    def loads(self, num_models: int) -> NDArray[np.int64]:
+        """Of all models of the search, [M]."""
+        loads = np.zeros(num_models, np.int64)
+        loads[self._models] = np.asarray(self.ledger.loads)
+        return loads
 
     def ranking(self, answers: NDArray[np.int8]) -> list[int]:
         """The models of the race, best first; before the first ask is complete, by the means of what has come."""
