@@ -1,6 +1,5 @@
 """Models brought to this machine and taken off it again, within a bounded part of the disk."""
 
-import shutil
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +7,10 @@ from pathlib import Path
 from types import TracebackType
 
 from gembench.data.status import ModelStatus
-from gembench.evaluate import hub
+from gembench.evaluate.download import check_goes_on, download, gigabytes
 from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.evaluate.folder_lock import SharedFolder, remove_unheld
-from gembench.evaluate.hub_errors import DISK_FULL, DownloadStoppedError, is_transient
 from gembench.evaluate.preflight import Preflight
-
-SECONDS_BETWEEN_ATTEMPTS = (5.0, 15.0, 45.0, 120.0)
-"""Waits between attempts at one model. Each attempt is already repeated, request by request, by `huggingface_hub`."""
 
 
 class Fetched:
@@ -34,7 +29,7 @@ class Fetched:
         self._cache = cache
 
     def release(self) -> None:
-        """Say that the files are no longer needed: those that were downloaded are removed. Idempotent."""
+        """Say that the files are no longer needed, so that the cache may remove what it downloaded. Idempotent."""
         cache, self._cache = self._cache, None
         if cache is not None:
             cache.release(self.preflight)
@@ -49,75 +44,115 @@ class Fetched:
 
 
 @dataclass
-class _Held:
-    """A folder of downloaded files, and how many models need it: a base serves many adapters."""
+class _Stored:
+    """A folder of downloaded files, whole or in part, and how many models need it: a base serves many adapters."""
 
     hold: SharedFolder
     num_bytes: int
-    num_users: int = 1
+    num_users: int = 0
+    is_whole: bool = False
+
+    def let_go(self) -> None:
+        """Remove it, unless a later process can go on from a download that was stopped."""
+        if self.is_whole:
+            self.hold.release()
+        else:
+            self.hold.keep()
 
 
 class DownloadCache:
     """Downloads models into a folder of its own, never more than so many bytes of them at once. Thread-safe.
 
-    What lies elsewhere, in the user's folders or the Hugging Face cache, is used there and never touched.
+    What lies elsewhere, in the user's folders or the Hugging Face cache, is used there and never touched. A context
+    manager that closes it.
 
     Args:
         folder: the cache's own; made if it is not there. Several processes may share it.
         disk_bytes: the most that the models held at once may take.
+        keeps: whether models that nobody needs any more stay as long as there is room, to be had again without a
+            download. Those released longest ago go first.
     """
 
-    def __init__(self, folder: Path, disk_bytes: int) -> None:
+    def __init__(self, folder: Path, disk_bytes: int, *, keeps: bool = False) -> None:
         self._folder = folder
         self._disk_bytes = disk_bytes
-        self._held: dict[Path, _Held] = {}
+        self._keeps = keeps
+        self._in_use: dict[Path, _Stored] = {}
+        self._idle: dict[Path, _Stored] = {}
+        """In the order in which they are to go."""
         self._changed = threading.Condition()
         self._one_download = threading.Lock()
-        self._stopping = threading.Event()
+        self._knows_leftovers = False
+        self._is_closed = False
 
     def remove_leftovers(self, wanted: Sequence[Preflight]) -> None:
-        """Remove what earlier processes left behind, but for what these models need and can go on with."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        keep = {self._place(part) for model in wanted for part in (model, model.base) if part}
-        remove_unheld(self._folder, frozenset(keep))
+        """Remove what earlier processes left behind, but for what these models need and can go on with.
 
-    def fetch(self, preflight: Preflight) -> Fetched:
+        Only the first call does so: what is there later is this cache's own, or another process's.
+        """
+        if self._knows_leftovers:
+            return
+        with self._one_download, self._changed:
+            self._knows_leftovers = True
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Backwards, so that what is wanted first goes last where not all may stay.
+            for part in [part for model in reversed(wanted) for part in _to_fetch(model)]:
+                folder = self._place(part)
+                if folder.is_dir() and folder not in self._in_use and folder not in self._idle:
+                    self._idle[folder] = _Stored(SharedFolder(folder), _own_bytes(part))
+            remove_unheld(self._folder, frozenset(self._idle))
+            self._make_room(0)
+
+    def fetch(self, preflight: Preflight, stopping: threading.Event | None = None) -> Fetched:
         """Bring a model here, waiting until those released leave room for it. What went wrong is in the result.
+
+        Args:
+            preflight: the model.
+            stopping: given to `stop`, it ends the download or the wait.
 
         Raises:
             DownloadStoppedError: `stop` was called.
         """
         if not preflight.can_run:
             return Fetched(preflight, EvaluatorFailure(preflight.status, preflight.message))
-        parts = [part for part in (preflight.base, preflight) if part]
-        taken: list[Preflight] = []
+        parts = _to_fetch(preflight)
         try:
             self._check_room(preflight)
-            with self._one_download:
-                for part in parts:
-                    self._take(part)
-                    taken.append(part)
-        except BaseException as error:
-            for part in taken:
-                self._give(part)
-            if isinstance(error, EvaluatorFailure):
-                return Fetched(preflight, error)
-            raise
-        folders = [part.folder or self._place(part) for part in parts]
-        base_folder = folders[0] if preflight.base else None
-        return Fetched(preflight, Checkpoint(preflight.source.model, folders[-1], base_folder), self)
+            if not self._take_here(parts):
+                self._take_all(parts, stopping or threading.Event())
+        except EvaluatorFailure as failure:
+            return Fetched(preflight, failure)
+        base = preflight.base
+        base_folder = (base.folder or self._place(base)) if base else None
+        folder = preflight.folder or self._place(preflight)
+        return Fetched(preflight, Checkpoint(preflight.source.model, folder, base_folder), self)
 
     def release(self, preflight: Preflight) -> None:
         """Take back what `fetch` gave."""
-        for part in (preflight, preflight.base):
-            if part:
-                self._give(part)
+        for part in reversed(_to_fetch(preflight)):
+            self._give(part)
 
-    def stop(self) -> None:
-        """End downloads and waits in other threads, which raise DownloadStoppedError."""
-        self._stopping.set()
+    def stop(self, stopping: threading.Event) -> None:
+        """End the downloads and waits that were given this event: they raise DownloadStoppedError. Others go on."""
         with self._changed:
+            stopping.set()
             self._changed.notify_all()
+
+    def close(self) -> None:
+        """Remove what nobody needs, now and from now on. A download that was stopped stays for a later process."""
+        with self._changed:
+            self._is_closed = True
+            for stored in self._idle.values():
+                stored.let_go()
+            self._idle.clear()
+
+    def __enter__(self) -> "DownloadCache":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _place(self, part: Preflight) -> Path:
         return self._folder / f"{part.source.repo_id}@{part.source.revision}".replace("/", "--")
@@ -126,90 +161,90 @@ class DownloadCache:
         if preflight.download_bytes > self._disk_bytes:
             raise EvaluatorFailure(
                 ModelStatus.DOWNLOAD_FAILED,
-                f"{preflight.source.model} takes {_gigabytes(preflight.download_bytes)}, more than the "
-                f"{_gigabytes(self._disk_bytes)} that downloads may take here; allow more.",
+                f"{preflight.source.model} takes {gigabytes(preflight.download_bytes)}, more than the "
+                f"{gigabytes(self._disk_bytes)} that downloads may take here; allow more.",
             )
 
-    def _take(self, part: Preflight) -> None:
-        if part.folder:
-            return
-        folder = self._place(part)
+    def _take_here(self, parts: Sequence[Preflight]) -> bool:
+        """Take what needs no download, and so no wait for the downloads of others: all of it, or nothing."""
         with self._changed:
-            if folder in self._held:
-                self._held[folder].num_users += 1
-                return
-            while self._used_bytes() + part.download_bytes > self._disk_bytes and not self._stopping.is_set():
+            folders = [self._place(part) for part in parts]
+            here = [self._in_use.get(folder) or self._idle.get(folder) for folder in folders]
+            if not all(stored and stored.is_whole for stored in here):
+                return False
+            for folder in folders:
+                stored = self._idle.pop(folder, None) or self._in_use[folder]
+                stored.num_users += 1
+                self._in_use[folder] = stored
+            return True
+
+    def _take_all(self, parts: Sequence[Preflight], stopping: threading.Event) -> None:
+        taken: list[Preflight] = []
+        # One model at a time, base and all: two that wait for room, each holding a part, would wait for ever.
+        with self._one_download:
+            try:
+                for part in parts:
+                    if not self._take_here([part]):
+                        self._bring(part, stopping)
+                    taken.append(part)
+            except BaseException:
+                for part in taken:
+                    self._give(part)
+                raise
+
+    def _bring(self, part: Preflight, stopping: threading.Event) -> None:
+        folder, num_bytes = self._place(part), _own_bytes(part)
+        with self._changed:
+            while self._bytes_in_use() + num_bytes > self._disk_bytes:
+                check_goes_on(part, stopping)
                 self._changed.wait()
+            check_goes_on(part, stopping)
+            stored = self._idle.pop(folder, None)
+            self._make_room(num_bytes)
         self._folder.mkdir(parents=True, exist_ok=True)
-        hold = SharedFolder(folder)
+        stored = stored or _Stored(SharedFolder(folder), num_bytes)
         try:
-            self._download(part, folder)
+            download(part, folder, stopping)
         except EvaluatorFailure:
-            hold.release()
+            stored.hold.release()
             raise
         except BaseException:
-            hold.keep()  # The next recording goes on from here.
+            with self._changed:
+                self._set_aside(stored)
             raise
         with self._changed:
-            self._held[folder] = _Held(hold, part.download_bytes)
+            stored.is_whole, stored.num_users = True, 1
+            self._in_use[folder] = stored
 
     def _give(self, part: Preflight) -> None:
         with self._changed:
-            held = self._held.get(self._place(part)) if not part.folder else None
-            if held is None:
-                return
-            held.num_users -= 1
-            if held.num_users == 0:
-                held.hold.release()
-                del self._held[held.hold.folder]
+            stored = self._in_use[self._place(part)]
+            stored.num_users -= 1
+            if stored.num_users == 0:
+                self._set_aside(self._in_use.pop(stored.hold.folder))
                 self._changed.notify_all()
 
-    def _used_bytes(self) -> int:
-        return sum(held.num_bytes for held in self._held.values())
+    def _set_aside(self, stored: _Stored) -> None:
+        """Let go of what nobody needs now, or leave it idle. What is there in part takes room as well."""
+        if self._is_closed or (stored.is_whole and not self._keeps):
+            stored.let_go()
+        else:
+            self._idle[stored.hold.folder] = stored
 
-    def _download(self, part: Preflight, folder: Path) -> None:
-        for seconds in (*SECONDS_BETWEEN_ATTEMPTS, None):
-            try:
-                self._attempt(part, folder)
-            except EvaluatorFailure as failure:
-                if seconds is None or not is_transient(failure):
-                    raise
-                self._stopping.wait(seconds)
-            else:
-                return
+    def _make_room(self, num_bytes: int) -> None:
+        """Remove what is idle, the oldest first, until so many bytes fit beside the rest."""
+        room = self._disk_bytes - num_bytes - self._bytes_in_use()
+        while self._idle and sum(stored.num_bytes for stored in self._idle.values()) > room:
+            self._idle.pop(next(iter(self._idle))).hold.release()
 
-    def _attempt(self, part: Preflight, folder: Path) -> None:
-        source = part.source
-        missing = sum(part.files.values()) - sum(_size(folder / name) for name in part.files)
-        free = shutil.disk_usage(self._folder).free
-        if missing > free:
-            raise EvaluatorFailure(
-                ModelStatus.DOWNLOAD_FAILED,
-                f"{source.model}: the disk is full: {_gigabytes(missing)} to fetch, {_gigabytes(free)} free at "
-                f"{self._folder}; free some space, or set GEMBENCH_CACHE_DIR to another disk.",
-            ) from OSError(DISK_FULL, "No space left on device")
-        if self._stopping.is_set():
-            raise DownloadStoppedError(f"{source.model}: the download was stopped.")
-        hub.download(
-            str(source.repo_id),
-            str(source.revision),
-            tuple(part.files),
-            folder,
-            is_stopping=self._stopping.is_set,
-        )
-        for name, size in part.files.items():
-            if _size(folder / name) != size:
-                found = _size(folder / name)
-                (folder / name).unlink(missing_ok=True)
-                what = f"arrived with {found:,} of {size:,} bytes" if found else "did not arrive"
-                raise EvaluatorFailure(
-                    ModelStatus.DOWNLOAD_FAILED, f"{source.model}: {name} {what}; try again with --retry-failed."
-                )
+    def _bytes_in_use(self) -> int:
+        return sum(stored.num_bytes for stored in self._in_use.values())
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def _to_fetch(preflight: Preflight) -> Sequence[Preflight]:
+    """What of a model is not here by itself: its base, if it has one, then its own files."""
+    return [part for part in (preflight.base, preflight) if part and not part.folder]
 
 
-def _gigabytes(num_bytes: int) -> str:
-    return f"{num_bytes / 1e9:.3g} GB"
+def _own_bytes(part: Preflight) -> int:
+    return sum(part.files.values())

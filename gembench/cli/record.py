@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from gembench.data.journal import Journal, ModelRow
+    from gembench.evaluate.download_cache import DownloadCache
     from gembench.evaluate.model_list import ModelSource
     from gembench.live.row import Candidate
 
@@ -164,7 +165,8 @@ def record(
         agree_on_settings(journal, questions, engine_settings, with_chat_template=apply_chat_template)
         left = still_to_record(journal, sources, retry_failed=retry_failed)
         if kind.reads_files:
-            fetch = _fetch_files(left, journal, disk, with_chat_template=apply_chat_template)
+            cache = stack.enter_context(_download_cache(disk))
+            fetch = _fetch_files(left, journal, cache, with_chat_template=apply_chat_template)
         else:
             enrol(journal, left)
             fetch = served_candidates
@@ -189,10 +191,9 @@ def record(
 
 
 def _fetch_files(
-    sources: Sequence[ModelSource], journal: Journal, disk: int | None, *, with_chat_template: bool
+    sources: Sequence[ModelSource], journal: Journal, cache: DownloadCache, *, with_chat_template: bool
 ) -> Callable[[Sequence[ModelRow]], Generator[Candidate, None, None]]:
     """Look at the models, give them rows, and say how their files come here."""
-    from gembench.cli.jax_setup import cache_folder
     from gembench.evaluate.chat_template import TokenizerTemplate
     from gembench.evaluate.preflight import preflight_all
     from gembench.live.candidates import fetched_candidates
@@ -200,14 +201,20 @@ def _fetch_files(
 
     preflights = {one.source.model: one for one in preflight_all(sources)}
     enrol(journal, [one.source for one in preflights.values()])
-    folder = cache_folder() / "models"
     return partial(
         fetched_candidates,
         preflights=preflights,
-        cache_folder=folder,
-        disk_bytes=disk or int(SHARE_OF_DISK * _free_bytes(folder)),
+        cache=cache,
         make_template=TokenizerTemplate if with_chat_template else None,
     )
+
+
+def _download_cache(disk: int | None) -> DownloadCache:
+    from gembench.cli.jax_setup import cache_folder
+    from gembench.evaluate.download_cache import DownloadCache
+
+    folder = cache_folder() / "models"
+    return DownloadCache(folder, disk or int(SHARE_OF_DISK * _free_bytes(folder)))
 
 
 def _free_bytes(folder: Path) -> int:

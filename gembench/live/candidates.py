@@ -1,10 +1,12 @@
 """From models that passed the pre-flight to candidates on this machine's disk."""
 
+import contextlib
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gembench.data.journal import ModelRow
 from gembench.data.status import ModelStatus
+from gembench.evaluate.download_cache import DownloadCache, Fetched
 from gembench.evaluate.downloads import fetch_ahead
 from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.evaluate.fingerprint import fingerprint
@@ -25,8 +27,7 @@ def fetched_candidates(
     rows: Sequence[ModelRow],
     preflights: Mapping[str, Preflight],
     *,
-    cache_folder: Path,
-    disk_bytes: int,
+    cache: DownloadCache,
     make_template: MakeTemplate | None,
 ) -> Generator[Candidate, None, None]:
     """Models brought here while those before them answer, in such an order that engines are seldom started.
@@ -34,36 +35,13 @@ def fetched_candidates(
     Args:
         rows: the models.
         preflights: by model id.
-        cache_folder: where downloads go.
-        disk_bytes: the most that they may take.
+        cache: holds what is downloaded.
         make_template: reads the chat template of a checkpoint; None to ask with plain prompts.
     """
     ordered = engine_order([preflights[row.id] for row in rows])
-    for fetched in fetch_ahead(ordered, cache_folder=cache_folder, disk_bytes=disk_bytes):
-        checkpoint: Checkpoint | EvaluatorFailure = fetched.checkpoint
-        template: ChatTemplate | None = None
-        digests: Mapping[str, str] = {}
-        try:
-            if isinstance(checkpoint, Checkpoint):
-                template = make_template(checkpoint) if make_template else None
-                digests = fingerprint(
-                    checkpoint.folder,
-                    base_folder=checkpoint.base_folder,
-                    known_sha256=fetched.preflight.sha256,
-                )
-        except EvaluatorFailure as failure:
-            checkpoint = failure
-        except OSError as error:
-            message = f"{fetched.preflight.source.model}: its files cannot be read: {error}."
-            checkpoint = EvaluatorFailure(ModelStatus.DOWNLOAD_FAILED, message)
-        yield Candidate(
-            fetched.preflight.source.model,
-            checkpoint,
-            architecture=fetched.preflight.architecture_key,
-            fingerprint=digests,
-            chat_template=template,
-            release=fetched.release,
-        )
+    with contextlib.closing(fetch_ahead(ordered, cache=cache)) as arriving:
+        for fetched in arriving:
+            yield _candidate(fetched, make_template)
 
 
 def engine_order(preflights: Iterable[Preflight]) -> list[Preflight]:
@@ -75,4 +53,31 @@ def engine_order(preflights: Iterable[Preflight]) -> list[Preflight]:
     return sorted(
         preflights,
         key=lambda one: (-largest[one.architecture_key], one.architecture_key, -one.disk_bytes, one.source.model),
+    )
+
+
+def _candidate(fetched: Fetched, make_template: MakeTemplate | None) -> Candidate:
+    checkpoint: Checkpoint | EvaluatorFailure = fetched.checkpoint
+    template: ChatTemplate | None = None
+    digests: Mapping[str, str] = {}
+    try:
+        if isinstance(checkpoint, Checkpoint):
+            template = make_template(checkpoint) if make_template else None
+            digests = fingerprint(
+                checkpoint.folder,
+                base_folder=checkpoint.base_folder,
+                known_sha256=fetched.preflight.sha256,
+            )
+    except EvaluatorFailure as failure:
+        checkpoint = failure
+    except OSError as error:
+        message = f"{fetched.preflight.source.model}: its files cannot be read: {error}."
+        checkpoint = EvaluatorFailure(ModelStatus.DOWNLOAD_FAILED, message)
+    return Candidate(
+        fetched.preflight.source.model,
+        checkpoint,
+        architecture=fetched.preflight.architecture_key,
+        fingerprint=digests,
+        chat_template=template,
+        release=fetched.release,
     )

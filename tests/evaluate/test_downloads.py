@@ -7,51 +7,36 @@ from pathlib import Path
 
 import pytest
 from fake_hub import FakeHub
+from hub_models import (
+    ADAPTER_BYTES,
+    FILES,
+    MODEL_BYTES,
+    PLENTY,
+    adapters_on_hub,
+    failure_of,
+    folder_of,
+    models_in,
+    names_in,
+    no_download_runs,
+    on_hub,
+    wait_for,
+)
 from tiny_checkpoints import adapter_files, llama_files, llama_shapes, safetensors, write_checkpoint
 
 from gembench.data.status import ModelStatus
-from gembench.evaluate import download_cache
+from gembench.evaluate import download
 from gembench.evaluate.download_cache import DownloadCache, Fetched
 from gembench.evaluate.downloads import fetch_ahead
 from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.evaluate.folder_lock import SharedFolder
 from gembench.evaluate.hub_errors import DownloadStoppedError
 from gembench.evaluate.model_list import ModelSource
-from gembench.evaluate.preflight import Preflight, preflight, preflight_all
-
-PLENTY = 10**9
-FILES = llama_files()
-MODEL_BYTES = sum(map(len, FILES.values()))
+from gembench.evaluate.preflight import Preflight, preflight
 
 
 @pytest.fixture(autouse=True)
 def _no_waits_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download_cache, "SECONDS_BETWEEN_ATTEMPTS", (0.0, 0.0))
-
-
-def on_hub(fake_hub: FakeHub, num_models: int = 1) -> list[Preflight]:
-    for number in range(num_models):
-        extra = {"pytorch_model.bin": b"pickle", "modeling.py": b"code", "README.md": b"words", "notes.pt": b"pickle"}
-        fake_hub.add(f"org/m{number}", {**llama_files(fill=number), **extra})
-    return list(preflight_all([ModelSource(f"org/m{n}", repo_id=f"org/m{n}") for n in range(num_models)]))
-
-
-def folder_of(fetched: Fetched) -> Path:
-    assert isinstance(fetched.checkpoint, Checkpoint), fetched.checkpoint
-    return fetched.checkpoint.folder
-
-
-def failure_of(fetched: Fetched) -> EvaluatorFailure:
-    assert isinstance(fetched.checkpoint, EvaluatorFailure)
-    return fetched.checkpoint
-
-
-def names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.is_file()}
-
-
-def models_in(cache: Path) -> set[str]:
-    return {path.name.partition("@")[0] for path in cache.iterdir() if path.is_dir()}
+    monkeypatch.setattr(download, "SECONDS_BETWEEN_ATTEMPTS", (0.0, 0.0))
 
 
 def fetch_one(preflight: Preflight, folder: Path, disk_bytes: int = PLENTY) -> Fetched:
@@ -98,7 +83,7 @@ def test_the_hugging_face_cache_is_used_where_it_is_and_left_alone(fake_hub: Fak
 
 def test_a_model_that_cannot_run_comes_out_as_its_failure_and_is_not_fetched(fake_hub: FakeHub, tmp_path: Path):
     good, bad = [*on_hub(fake_hub), preflight(ModelSource("org/gone", repo_id="org/gone"))]
-    first, second = fetch_ahead([bad, good], cache_folder=tmp_path, disk_bytes=PLENTY)
+    first, second = fetch_ahead([bad, good], cache=DownloadCache(tmp_path, PLENTY))
     assert failure_of(first).status is ModelStatus.NOT_FOUND
     assert str(failure_of(first)) == bad.message
     assert folder_of(second).is_dir()
@@ -108,24 +93,15 @@ def test_a_model_that_cannot_run_comes_out_as_its_failure_and_is_not_fetched(fak
 def test_models_come_in_order_and_the_next_is_fetched_while_one_is_in_use(fake_hub: FakeHub, tmp_path: Path):
     found = on_hub(fake_hub, 4)
     in_use = []
-    for fetched in fetch_ahead(found, cache_folder=tmp_path, disk_bytes=PLENTY, ahead=1):
+    for fetched in fetch_ahead(found, cache=DownloadCache(tmp_path, PLENTY), ahead=1):
         number = len(in_use)
         in_use.append(fetched.preflight.source.model)
         if number < 3:
-            _wait_for(lambda number=number: f"org--m{number + 1}" in models_in(tmp_path))
+            wait_for(lambda number=number: f"org--m{number + 1}" in models_in(tmp_path))
             assert models_in(tmp_path) <= {f"org--m{number}", f"org--m{number + 1}"}
         fetched.release()
     assert in_use == ["org/m0", "org/m1", "org/m2", "org/m3"]
     assert list(tmp_path.glob("org*")) == []
-
-
-def _wait_for(condition, seconds: float = 10) -> None:
-    ticks = threading.Event()
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
-        ticks.wait(0.01)
-    raise AssertionError("it did not come true")
 
 
 @pytest.mark.parametrize("room", [1.0, 1.9, 2.0, 3.5])
@@ -134,14 +110,14 @@ def test_downloads_never_take_more_disk_than_they_may(
 ):
     found = on_hub(fake_hub, 5)
     most = []
-    attempt = DownloadCache._attempt
+    fetch = download.hub.download
 
-    def watched_attempt(self: DownloadCache, part: Preflight, folder: Path) -> None:
-        attempt(self, part, folder)
+    def watched_download(*what, **how) -> None:
+        fetch(*what, **how)
         most.append(len(models_in(tmp_path)))
 
-    monkeypatch.setattr(DownloadCache, "_attempt", watched_attempt)
-    for fetched in fetch_ahead(found, cache_folder=tmp_path, disk_bytes=int(room * MODEL_BYTES), ahead=4):
+    monkeypatch.setattr(download.hub, "download", watched_download)
+    for fetched in fetch_ahead(found, cache=DownloadCache(tmp_path, int(room * MODEL_BYTES)), ahead=4):
         assert names_in(folder_of(fetched)) == set(FILES)
         threading.Event().wait(0.1)  # In use, so that downloads would pile up if they could.
         fetched.release()
@@ -154,7 +130,7 @@ def test_a_model_larger_than_the_allowed_disk_fails_and_the_others_go_on(fake_hu
     fake_hub.add("org/large", large)
     found.insert(1, preflight(ModelSource("org/large", repo_id="org/large")))
     statuses = []
-    for fetched in fetch_ahead(found, cache_folder=tmp_path, disk_bytes=MODEL_BYTES + 1000):
+    for fetched in fetch_ahead(found, cache=DownloadCache(tmp_path, MODEL_BYTES + 1000)):
         with fetched:
             is_failure = isinstance(fetched.checkpoint, EvaluatorFailure)
             statuses.append(failure_of(fetched).status if is_failure else "here")
@@ -164,11 +140,8 @@ def test_a_model_larger_than_the_allowed_disk_fails_and_the_others_go_on(fake_hu
 
 
 def test_a_base_stays_while_any_of_its_adapters_does(fake_hub: FakeHub, tmp_path: Path):
-    fake_hub.add("org/base", llama_files())
-    for number in range(3):
-        fake_hub.add(f"org/a{number}", adapter_files("org/base", fill=number))
-    found = list(preflight_all([ModelSource(f"org/a{n}", repo_id=f"org/a{n}") for n in range(3)]))
-    for fetched in fetch_ahead(found, cache_folder=tmp_path, disk_bytes=PLENTY):
+    found = adapters_on_hub(fake_hub, 3)
+    for fetched in fetch_ahead(found, cache=DownloadCache(tmp_path, PLENTY)):
         checkpoint = fetched.checkpoint
         assert isinstance(checkpoint, Checkpoint)
         assert checkpoint.base_folder is not None
@@ -176,13 +149,19 @@ def test_a_base_stays_while_any_of_its_adapters_does(fake_hub: FakeHub, tmp_path
         assert (checkpoint.folder / "adapter_model.safetensors").is_file()
         if fetched.preflight is not found[-1]:
             next_adapter = f"org--a{found.index(fetched.preflight) + 1}"
-            _wait_for(lambda name=next_adapter: name in models_in(tmp_path))
+            wait_for(lambda name=next_adapter: name in models_in(tmp_path))
             ticks = threading.Event()
             ticks.wait(0.2)  # The next one is held as well before this one goes.
         fetched.release()
     assert models_in(tmp_path) == set()
     weights = [seen for seen in fake_hub.seen if "/cdn/org/base" in seen.path and not seen.range]
     assert len(weights) == 1
+
+
+def test_a_base_takes_its_room_once(fake_hub: FakeHub, tmp_path: Path):
+    (found,) = adapters_on_hub(fake_hub, 1)
+    with fetch_one(found, tmp_path, MODEL_BYTES + ADAPTER_BYTES) as fetched:
+        assert names_in(folder_of(fetched)) == set(adapter_files("org/base"))
 
 
 def test_a_release_happens_once(fake_hub: FakeHub, tmp_path: Path):
@@ -216,7 +195,7 @@ def test_what_a_killed_process_left_is_gone_on_with_or_removed(fake_hub: FakeHub
     write_checkpoint(tmp_path / "org--old@abc", FILES)
     _forget_locks(left)
     fake_hub.seen.clear()
-    for fetched in fetch_ahead([first, second], cache_folder=tmp_path, disk_bytes=PLENTY):
+    for fetched in fetch_ahead([first, second], cache=DownloadCache(tmp_path, PLENTY)):
         assert names_in(folder_of(fetched)) == set(FILES)
         if fetched.preflight is first:
             assert fake_hub.count("/cdn/org/m0", "GET") == 1  # The weights alone; the rest was there.
@@ -228,8 +207,8 @@ def test_what_a_killed_process_left_is_gone_on_with_or_removed(fake_hub: FakeHub
 def _forget_locks(fetched: Fetched) -> None:
     """What the system does when a process dies."""
     assert fetched._cache is not None
-    for held in fetched._cache._held.values():
-        held.hold.keep()
+    for stored in fetched._cache._in_use.values():
+        stored.hold.keep()
 
 
 def test_outages_and_rate_limits_are_waited_out(fake_hub: FakeHub, tmp_path: Path, hub_sleeps: Sequence[float]):
@@ -254,7 +233,7 @@ def test_an_outage_that_lasts_fails_the_model_and_leaves_no_files(
 ):
     found = on_hub(fake_hub, 2)
     fake_hub.plant("/cdn/org/m0", times=999, status=503)
-    first, second = fetch_ahead(found, cache_folder=tmp_path, disk_bytes=PLENTY)
+    first, second = fetch_ahead(found, cache=DownloadCache(tmp_path, PLENTY))
     assert failure_of(first).status is ModelStatus.DOWNLOAD_FAILED
     assert "503" in str(failure_of(first))
     assert names_in(folder_of(second)) == set(FILES)
@@ -291,13 +270,13 @@ def test_a_file_that_arrives_short_is_noticed_by_its_size(
     fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (found,) = on_hub(fake_hub)
-    fetch = download_cache.hub.download
+    fetch = download.hub.download
 
     def short_download(repo_id, sha, names, folder, **how) -> None:
         fetch(repo_id, sha, names, folder, **how)
         (folder / "tokenizer.json").write_bytes(b"{")
 
-    monkeypatch.setattr(download_cache.hub, "download", short_download)
+    monkeypatch.setattr(download.hub, "download", short_download)
     failure = failure_of(fetch_one(found, tmp_path))
     assert failure.status is ModelStatus.DOWNLOAD_FAILED
     assert f"tokenizer.json arrived with 1 of {len(FILES['tokenizer.json'])} bytes" in str(failure)
@@ -309,7 +288,7 @@ def test_a_full_disk_is_said_to_be_full_before_and_during_the_download(
     (found,) = on_hub(fake_hub)
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(download_cache.shutil, "disk_usage", lambda path: usage._replace(free=MODEL_BYTES - 1))
+        patched.setattr(download.shutil, "disk_usage", lambda path: usage._replace(free=MODEL_BYTES - 1))
         before = failure_of(fetch_one(found, tmp_path))
 
     def write(*_: object, **__: object) -> None:
@@ -333,10 +312,10 @@ def test_a_repository_that_closed_since_the_pre_flight_fails_as_gated(fake_hub: 
 
 def test_a_consumer_that_ends_early_ends_the_downloads(fake_hub: FakeHub, tmp_path: Path):
     found = on_hub(fake_hub, 6)
-    models = fetch_ahead(found, cache_folder=tmp_path, disk_bytes=PLENTY, ahead=1)
+    models = fetch_ahead(found, cache=DownloadCache(tmp_path, PLENTY), ahead=1)
     next(models).release()
     models.close()
-    _wait_for(lambda: not any(thread.name == "gembench-downloads" for thread in threading.enumerate()))
+    wait_for(no_download_runs)
     assert fake_hub.count("/api/models/org/m5/tree") == 0
 
 
@@ -345,15 +324,16 @@ def test_a_stop_ends_a_wait_for_room_and_a_download(fake_hub: FakeHub, tmp_path:
     cache = DownloadCache(tmp_path, int(1.5 * MODEL_BYTES))
     cache.fetch(first)
     stopped = []
+    stopping = threading.Event()
 
     def wait_for_room() -> None:
         with pytest.raises(DownloadStoppedError):
-            cache.fetch(second)
+            cache.fetch(second, stopping)
         stopped.append(True)
 
     thread = threading.Thread(target=wait_for_room)
     thread.start()
-    cache.stop()
+    cache.stop(stopping)
     thread.join(timeout=10)
     assert stopped
 
