@@ -42,6 +42,8 @@ class Outcome(NamedTuple):
         pulls: [R] int64.
         model_loads: [R] int64.
         cost_seconds: [R] float64.
+        best_pulls: [R] int64, of the first recommended model.
+        best_correct: [R] int64, of the first recommended model.
         faults: [R].
         log_entries: [R, L, 2]; L is 0 where the setting asks for no log.
         log_length: [R].
@@ -51,6 +53,8 @@ class Outcome(NamedTuple):
     pulls: NDArray[np.int64]
     model_loads: NDArray[np.int64]
     cost_seconds: NDArray[np.float64]
+    best_pulls: NDArray[np.int64]
+    best_correct: NDArray[np.int64]
     faults: NDArray[np.int32]
     log_entries: NDArray[np.int32]
     log_length: NDArray[np.int32]
@@ -124,7 +128,18 @@ def run_program(
     pulls, loads = by_model[:, :, 0], by_model[:, :, 2]
     # No matrix product: its order of summation, and so its last bit, would depend on the number of runs.
     cost_seconds = (pulls * race.query_seconds + loads * race.load_seconds).sum(axis=1)
-    return Outcome(recommended, pulls.sum(axis=1), loads.sum(axis=1), cost_seconds, faults, entries, length)
+    best = by_model[np.arange(program.num_runs), recommended[:, 0]].astype(np.int64)
+    return Outcome(
+        recommended=recommended,
+        pulls=pulls.sum(axis=1),
+        model_loads=loads.sum(axis=1),
+        cost_seconds=cost_seconds,
+        best_pulls=best[:, 0],
+        best_correct=best[:, 1],
+        faults=faults,
+        log_entries=entries,
+        log_length=length,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -15,6 +15,8 @@ class Runs:
         pulls: [R] int64, pulls paid for.
         model_loads: [R] int64, how often a model other than the last one loaded was asked.
         cost_seconds: [R] float64, seconds of loading and answering.
+        best_pulls: [R] int64, answers of each run's first recommended model.
+        best_correct: [R] int64, how many of them were right.
         decision_digests: one hex sha256 a run over its asks in order, where asked for.
     """
 
@@ -22,4 +24,6 @@ class Runs:
     pulls: NDArray[np.int64]
     model_loads: NDArray[np.int64]
     cost_seconds: NDArray[np.float64]
+    best_pulls: NDArray[np.int64]
+    best_correct: NDArray[np.int64]
     decision_digests: tuple[str, ...] | None = None

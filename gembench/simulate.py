@@ -72,6 +72,8 @@ def simulate(
         pulls=outcome.pulls,
         model_loads=outcome.model_loads,
         cost_seconds=outcome.cost_seconds,
+        best_pulls=outcome.best_pulls,
+        best_correct=outcome.best_correct,
         decision_digests=tuple(map(digest, outcome.log_entries, outcome.log_length)) if with_digests else None,
     )
 

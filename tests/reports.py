@@ -19,6 +19,8 @@ def make_row(policy="uniform", *, tensor="tree", queries_per_model=10, num_runs=
         pulls=np.full(num_runs, int(queries_per_model * len(ACCURACY))),
         model_loads=np.full(num_runs, len(ACCURACY)),
         cost_seconds=quality * queries_per_model * rng.gamma(50, 1, num_runs),
+        best_pulls=np.full(num_runs, 2),
+        best_correct=np.full(num_runs, 1),
     )
     replay = Replay(
         tensor=tensor,

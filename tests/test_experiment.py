@@ -31,6 +31,8 @@ def runs_of(num_runs, num_recommended):
         pulls=np.ones(num_runs, np.int64),
         model_loads=np.ones(num_runs, np.int64),
         cost_seconds=np.ones(num_runs),
+        best_pulls=np.ones(num_runs, np.int64),
+        best_correct=np.ones(num_runs, np.int64),
     )
 
 

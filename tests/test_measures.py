@@ -14,6 +14,8 @@ def make_runs(recommended):
         pulls=np.full(num_runs, 10),
         model_loads=np.full(num_runs, 3),
         cost_seconds=np.full(num_runs, 1.5),
+        best_pulls=np.full(num_runs, 2),
+        best_correct=np.full(num_runs, 1),
     )
 
 

@@ -44,6 +44,8 @@ def results_of(monkeypatch):
                 pulls=np.full(num_runs, 200),
                 model_loads=np.full(num_runs, (loads or {}).get(name, 1)),
                 cost_seconds=np.full(num_runs, float((seconds or {}).get(name, 1))),
+                best_pulls=np.full(num_runs, 2),
+                best_correct=np.full(num_runs, 1),
             )
 
         monkeypatch.setattr("gembench.experiment.simulate", simulate)

@@ -15,7 +15,7 @@ from gembench.runs import Runs
 @pytest.fixture
 def gembench(monkeypatch) -> Callable[..., Result]:
     """Runs a command in this process: `gembench("info", path)`."""
-    monkeypatch.setattr("gembench.cli.jax_setup.set_up_jax", lambda: None)
+    monkeypatch.setattr("gembench.cli.jax_setup.set_up_jax", lambda **options: None)
 
     def run(*args, **options):
         return CliRunner().invoke(cli, [str(arg) for arg in args], **options)
@@ -41,6 +41,8 @@ class FakeSimulator:
             pulls=np.full(num_runs, settings["budget"]),
             model_loads=np.full(num_runs, len(race.correct)),
             cost_seconds=rng.gamma(20, 1, num_runs),
+            best_pulls=np.full(num_runs, 2),
+            best_correct=np.ones(num_runs, np.int64),
             decision_digests=tuple(f"{run:064x}" for run in range(num_runs)) if with_digests else None,
         )
 
