@@ -66,17 +66,26 @@ class LoadedRace:
         return self.race.accuracy
 
     def budget(self, queries_per_model: float) -> int:
-        """B for N queries per model: the pulls, rounded down, and no more than there are cells.
-
-        N is taken as the decimal number that it prints as: 0.29 over 100 models is 29 pulls.
+        """B for N queries per model.
 
         Raises:
             UsageError: N is not a positive number.
         """
-        if not (math.isfinite(queries_per_model) and queries_per_model > 0):
-            raise UsageError(f"queries per model must be a positive number, got {queries_per_model:g}.")
-        pulls = math.floor(Fraction(str(queries_per_model)) * self.num_models)
-        return min(pulls, self.num_models * self.num_queries)
+        return budget_of(queries_per_model, self.num_models, self.num_queries)
+
+
+def budget_of(queries_per_model: float, num_models: int, num_queries: int) -> int:
+    """B for N queries per model: the pulls, rounded down, and no more than there are cells.
+
+    N is taken as the decimal number that it prints as: 0.29 over 100 models is 29 pulls.
+
+    Raises:
+        UsageError: N is not a positive number.
+    """
+    if not (math.isfinite(queries_per_model) and queries_per_model > 0):
+        raise UsageError(f"queries per model must be a positive number, got {queries_per_model:g}.")
+    pulls = math.floor(Fraction(str(queries_per_model)) * num_models)
+    return min(pulls, num_models * num_queries)
 
 
 def open_any(location: str) -> xr.Dataset:

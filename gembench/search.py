@@ -84,6 +84,7 @@ class Search:
         self._stop = stop
         self._on_ask = on_ask
         self._order = cache(self._order_of)
+        self._unanswered: Sequence[Pulls] = ()
         self._race = self._new_race()
 
     @property
@@ -115,6 +116,19 @@ class Search:
     def ranking(self) -> list[int]:
         """The models that have not failed, best first, by the answers so far."""
         return [model for model in self._race.ranking(self.answers) if model not in self.failed]
+
+    def take_whole_rows(self, known: Callable[[int], NDArray[np.int8]]) -> None:
+        """After an interruption: take the answers of those models that had answered all of the last ask.
+
+        What came from a model that was in the middle of it depends on which answers were quick, and is left alone.
+
+        Args:
+            known: for a model's number, [Q] what it has answered.
+        """
+        for model, queries in self._unanswered:
+            answers = known(model)[queries]
+            if (answers != NOT_ASKED).all():
+                self.answers[model, queries] = answers
 
     def order(self, model: int) -> NDArray[np.int32]:
         """All queries, [Q], as the model meets them."""
@@ -176,7 +190,9 @@ class Search:
         failed: set[int] = set()
         if not wanted:
             return failed
+        self._unanswered = wanted
         replies = self._answer(wanted)
+        self._unanswered = ()
         for model, queries in wanted:
             reply = replies[model]
             self.answers[model, queries] = reply.correct

@@ -16,11 +16,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("gembench"))
 
 
-def set_up_jax() -> None:
-    """Configure JAX before its first use. A cache folder that cannot be written costs time, nothing else."""
+def set_up_jax(*, cpu_only: bool = False) -> None:
+    """Configure JAX before its first use. A cache folder that cannot be written costs time, nothing else.
+
+    Args:
+        cpu_only: whether accelerators are left to others, as to the engines of a live search.
+    """
     import jax
 
     try:
+        if cpu_only:
+            jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", _num_cores())
     except RuntimeError as error:
         logger.info("another part of this process has started JAX; it keeps its devices: %s", error)

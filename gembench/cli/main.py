@@ -12,6 +12,7 @@ from gembench.cli.info import info
 from gembench.cli.recommend import recommend
 from gembench.cli.record import record
 from gembench.cli.rescore import rescore
+from gembench.cli.search import search
 from gembench.cli.simulate import simulate
 from gembench.cli.synth import synth
 from gembench.cli.tensors import tensors
@@ -32,7 +33,8 @@ class Commands(click.Group):
     def run(self, args: Sequence[str] | None, prog_name: str) -> int:
         """Run a command and return its exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
         try:
-            exit_code = super().main(args, prog_name, standalone_mode=False)
+            command_line = list(sys.argv[1:] if args is None else args)
+            exit_code = super().main(args, prog_name, standalone_mode=False, obj=command_line)
             sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt):
             return _explain("interrupted.", EXIT_INTERRUPTED)
@@ -86,7 +88,7 @@ def cli() -> None:
     """
 
 
-for command in (simulate, recommend, record, rescore, tensors, info, synth):
+for command in (simulate, recommend, search, record, rescore, tensors, info, synth):
     cli.add_command(command)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+
+from gembench.cli.option_groups import add_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gembench.evaluate.model_list import ModelSource
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 _OPTIONS = (
@@ -86,8 +85,5 @@ class ModelChoice:
                 raise click.UsageError(f"{name} filters a --tree; --models takes those that it names.")
 
 
-def model_options(command: Command) -> Command:
-    """Add the options; the command is given their values under the names of `ModelChoice`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+model_options = add_options(_OPTIONS)
+"""Adds the options of `ModelChoice`."""

@@ -11,8 +11,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from gembench.cli.event_lines import line_of
 from gembench.data.status import ModelStatus
-from gembench.live.events import CanaryAsked, CellsCommitted, Event, ModelEnded, WorkerLost
+from gembench.live.events import CanaryAsked, CellsCommitted, Event, ModelEnded
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -27,7 +28,7 @@ class RecordProgress:
     """
 
     def __init__(self, num_models: int, num_cells: int, events: TextIO | None = None) -> None:
-        self.ended: list[ModelEnded] = []
+        self.ended: dict[str, ModelEnded] = {}
         self._num_models = num_models
         self._num_cells_left = num_cells
         self._events = events
@@ -59,17 +60,13 @@ class RecordProgress:
                 self._num_tokens += event.num_tokens
                 self._bar.advance(self._cells, event.num_cells)
             case ModelEnded() if event.status != ModelStatus.PENDING:
-                self.ended.append(event)
-                self._say(_line(event))
+                # One that is recorded again counts once.
+                self.ended[event.model] = event
             case CanaryAsked() if not event.agrees:
-                self._say(
-                    f"{event.model}: a fresh engine answers otherwise than the one its weights were swapped into; "
-                    f"{len(event.again)} models are recorded again without swapping."
-                )
                 self._num_cells_left += event.num_cells
                 self._bar.update(self._cells, total=self._num_cells_left)
-            case WorkerLost():
-                self._say(f"{event.model}: its worker was lost ({event.message}); another takes it up.")
+        if (line := line_of(event)) is not None:
+            self._say(line)
         self._show()
 
     @property
@@ -80,7 +77,7 @@ class RecordProgress:
     def summary(self) -> str:
         """How far it has come, in one line."""
         seconds = max(self.seconds, 1e-9)
-        num_failed = sum(event.status.is_failure for event in self.ended)
+        num_failed = sum(event.status.is_failure for event in self.ended.values())
         failed = f", {num_failed} failed" if num_failed else ""
         return (
             f"{len(self.ended)} of {self._num_models} models done{failed}; {self.num_cells:,} cells at "
@@ -102,10 +99,3 @@ class RecordProgress:
             self._live.console.print(Text(line))
         else:
             click.echo(f"gembench: {line}", err=True)
-
-
-def _line(event: ModelEnded) -> str:
-    if event.status.is_failure:
-        return f"{event.model}: {event.status}: {event.message}"
-    load = f", loaded in {event.load_seconds:.1f} s" if event.load_seconds is not None else ""
-    return f"{event.model}: {event.num_cells:,} cells in {event.seconds:.1f} s{load}"

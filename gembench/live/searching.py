@@ -65,6 +65,11 @@ class PaidAnswers:
                 self.num_new_cells += int((self._read(name)[new] != NOT_ASKED).sum())
         return {pulls.model: self._reply(pulls) for pulls in wanted}
 
+    def known(self, model: int) -> NDArray[np.int8]:
+        """[Q] what a model, by its number, has answered by now."""
+        self._known.pop(self._models[model], None)
+        return self._read(self._models[model])
+
     def _reply(self, pulls: Pulls) -> Reply:
         name = self._models[pulls.model]
         correct = self._read(name)[pulls.queries]

@@ -1,0 +1,262 @@
+"""A search over live models: who is in the race, and the workers that answer."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gembench.cli.search_setup import NotMeasured, Rates, SearchSetup, Spent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from gembench.cli.fetching import Fetch
+    from gembench.cli.suite_options import SuiteChoice
+    from gembench.cli.worker_options import WorkerChoice
+    from gembench.data.journal import Journal
+    from gembench.data.recording import Recording
+    from gembench.evaluate.model_list import ModelSource
+    from gembench.evaluate.preflight import Preflight
+    from gembench.live.events import Event
+    from gembench.live.workers import Workers
+    from gembench.search import Search
+
+_NOTE = "search"
+
+
+class LiveSetup(SearchSetup):
+    """Models that answer on workers, and the recording that keeps what they say.
+
+    Args:
+        source: the suite's name.
+        recording: where the cells are.
+        models: those in the race.
+        workers: what answers.
+        fetch: brings models here.
+        stated: what loads and answers cost, until the first have been measured.
+        before: what the recording had cost before this search.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        recording: Recording,
+        models: Sequence[str],
+        workers: Workers,
+        fetch: Fetch,
+        stated: Rates,
+        before: Spent,
+    ) -> None:
+        from gembench.live.searching import LiveSource, PaidAnswers
+
+        journal = recording.journal
+        rows = {row.id: row for row in journal.models()}
+        self.source = source
+        self.models = models
+        self.facts = [rows[name].coordinates for name in models]
+        self.num_queries = len(journal.queries())
+        self.engine = journal.settings["engine"]
+        self._answers = PaidAnswers(journal, models, LiveSource(journal, workers, fetch))
+        self._workers = workers
+        self.answer = self._answers
+        self._recording = recording
+        self._stated = stated
+        self._before = before
+
+    @property
+    def rates(self) -> Rates:
+        """The means over what was measured, once every kind of cost was."""
+        costs = self._recording.journal.costs().values()
+        num_cells, num_loads = sum(cost.num_cells for cost in costs), sum(cost.num_loads for cost in costs)
+        if not num_cells or not num_loads:
+            return self._stated
+        return Rates(
+            sum(cost.load_seconds for cost in costs) / num_loads,
+            sum(cost.cell_seconds for cost in costs) / num_cells,
+            "measured",
+        )
+
+    def spent(self, search: Search) -> Spent:
+        """As it was measured, in earlier processes too."""
+        del search
+        total = total_cost(self._recording.journal)
+        return Spent(total.model_loads - self._before.model_loads, total.seconds - self._before.seconds)
+
+    def not_measured(self) -> Sequence[NotMeasured]:
+        """The rows that ended as failures."""
+        return [
+            NotMeasured(row.id, row.status.value, row.message)
+            for row in self._recording.journal.models()
+            if row.status.is_failure
+        ]
+
+    @property
+    def num_new_cells(self) -> int:
+        """Those that workers brought."""
+        return self._answers.num_new_cells
+
+    def publish(self) -> tuple[str, str]:
+        """The recording, once the workers have come to rest."""
+        self._workers.stop()
+        return self._recording.location, self._recording.publish()
+
+    def catch_up(self, search: Search) -> None:
+        """From the journal: of a model that was in the middle of its answers, what came is no random choice."""
+        search.take_whole_rows(self._answers.known)
+
+
+def total_cost(journal: Journal) -> Spent:
+    """What all that is in a journal has cost."""
+    costs = journal.costs().values()
+    return Spent(sum(cost.num_loads for cost in costs), sum(cost.cell_seconds + cost.load_seconds for cost in costs))
+
+
+@contextlib.contextmanager
+def live_setup(
+    sources: Sequence[ModelSource],
+    suite: SuiteChoice,
+    workers: WorkerChoice,
+    output: str,
+    *,
+    search_settings: Mapping[str, Any],
+    given: Rates | None,
+    retry_failed: bool,
+    watch: bool,
+    on_event: Callable[[Event], None],
+) -> Iterator[LiveSetup]:
+    """Start what a live search needs; end it afterwards.
+
+    Args:
+        sources: the models that the command names.
+        suite: what they are asked.
+        workers: what answers.
+        output: the recording's place.
+        search_settings: what the decisions depend on: a search that is begun again under the same goes on.
+        given: what loads and answers cost, if the user knows.
+        retry_failed: whether models that failed before are tried again.
+        watch: whether models that were not there before join.
+        on_event: told what the workers do.
+    """
+    from gembench.data.recording import Recording
+    from gembench.evaluate.engines import find_engine
+    from gembench.live.enrol import agree_on_settings, enrol
+    from gembench.live.workers import Workers
+
+    kind = find_engine(workers.engine.name)
+    questions = suite.load()
+    with contextlib.ExitStack() as stack:
+        evaluators = stack.enter_context(workers.evaluators())
+        # Before there is anything on the disk: an engine may refuse its options.
+        engine_settings = evaluators[0].settings
+        recording = stack.enter_context(Recording(output))
+        journal = recording.journal
+        agree_on_settings(journal, questions, engine_settings, with_chat_template=suite.apply_chat_template)
+        preflights, fetch = _prepare(sources, suite, workers, stack, reads_files=kind.reads_files)
+        enrol(journal, [one.source for one in preflights.values()] or sources)
+        models, before = _members(journal, [source.model for source in sources], preflights, search_settings, watch)
+        _set_statuses(journal, models, preflights, retry_failed=retry_failed)
+        pool = Workers(
+            questions,
+            evaluators,
+            journal,
+            commit_every=workers.commit_every,
+            canary_every=workers.canary_every if kind.swaps_weights else None,
+            on_event=on_event,
+        )
+        stack.callback(pool.stop)
+        rates = given or guessed_rates([preflights[name] for name in models if name in preflights])
+        yield LiveSetup(questions.name, recording, models, pool, fetch, rates, before)
+
+
+def look_ahead(
+    sources: Sequence[ModelSource], suite: SuiteChoice, engine: str
+) -> tuple[int, int, Sequence[NotMeasured], Rates]:
+    """Before anything is fetched or started: M, Q, the models that cannot run, and what loads and answers may cost."""
+    from gembench.cli.fetching import look_at
+    from gembench.evaluate.engines import find_engine
+
+    num_queries = len(suite.load().queries)
+    if not find_engine(engine).reads_files:
+        return len(sources), num_queries, (), guessed_rates(())
+    preflights = list(look_at(sources).values())
+    can_run = [one for one in preflights if one.can_run]
+    cannot_run = [NotMeasured(one.source.model, one.status.value, one.message) for one in preflights if not one.can_run]
+    return len(can_run), num_queries, cannot_run, guessed_rates(can_run)
+
+
+def guessed_rates(preflights: Sequence[Preflight]) -> Rates:
+    """By the cost model of `recording_cost`, or the one of the simulator where nothing is known of the models."""
+    from gembench.evaluate.recording_cost import recording_cost
+    from gembench.load_race import ASSUMED_LOAD_SECONDS, ASSUMED_QUERY_SECONDS
+
+    loads, query = recording_cost(preflights, 0), recording_cost(preflights, 1)
+    if not loads.num_models or query.gpu_hours == loads.gpu_hours:
+        return Rates(ASSUMED_LOAD_SECONDS, ASSUMED_QUERY_SECONDS, "assumed")
+    seconds = 3600 / loads.num_models
+    return Rates(loads.gpu_hours * seconds, (query.gpu_hours - loads.gpu_hours) * seconds, "assumed")
+
+
+def _prepare(
+    sources: Sequence[ModelSource],
+    suite: SuiteChoice,
+    workers: WorkerChoice,
+    stack: contextlib.ExitStack,
+    *,
+    reads_files: bool,
+) -> tuple[Mapping[str, Preflight], Fetch]:
+    """The pre-flights, none for an engine that reads no files, and how models come here."""
+    from gembench.cli.fetching import download_cache, fetch_files, look_at
+    from gembench.live.candidates import served_candidates
+
+    if not reads_files:
+        return {}, served_candidates
+    preflights = look_at(sources)
+    cache = stack.enter_context(download_cache(workers.disk, keeps=True))
+    return preflights, fetch_files(preflights, cache, with_chat_template=suite.apply_chat_template)
+
+
+def _members(
+    journal: Journal,
+    named: Sequence[str],
+    preflights: Mapping[str, Preflight],
+    search_settings: Mapping[str, Any],
+    watch: bool,
+) -> tuple[Sequence[str], Spent]:
+    """Who is in the race, and what the recording had cost before it began.
+
+    A search that goes on has the models that it began with, whatever the Hub lists today; `watch` adds the others.
+    """
+    can_run = [name for name in named if name not in preflights or preflights[name].can_run]
+    note = journal.noted(_NOTE)
+    if note is None or note["settings"] != search_settings:
+        before = total_cost(journal)
+        models = can_run
+    else:
+        before = Spent(*note["before"])
+        newcomers = [name for name in can_run if name not in note["models"]]
+        models = [*note["models"], *(newcomers if watch else ())]
+        if newcomers and not watch:
+            click.echo(
+                f"gembench: {len(newcomers):,} models are new since this search began; --watch lets them join.",
+                err=True,
+            )
+    journal.note(_NOTE, {"settings": search_settings, "models": list(models), "before": list(before)})
+    return models, before
+
+
+def _set_statuses(
+    journal: Journal, models: Sequence[str], preflights: Mapping[str, Preflight], *, retry_failed: bool
+) -> None:
+    """Write down which models cannot run, and let those run that are to be tried again."""
+    from gembench.data.status import ModelStatus
+
+    for row in journal.models():
+        one = preflights.get(row.id)
+        if one is not None and not one.can_run:
+            journal.end(row.id, one.status, one.message)
+        elif preflights and row.id in models and one is None:
+            journal.end(row.id, ModelStatus.NOT_FOUND, "it is no longer among the models that the command names.")
+        elif retry_failed and row.status.is_failure:
+            journal.end(row.id, ModelStatus.PENDING)
