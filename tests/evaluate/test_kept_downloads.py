@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hub_models import (
     MODEL_BYTES,
     PLENTY,
     adapters_on_hub,
+    failure_of,
     folder_of,
     look_at,
     models_in,
@@ -22,6 +24,7 @@ from hub_models import (
 )
 from tiny_checkpoints import llama_files, llama_shapes, safetensors, write_checkpoint
 
+from gembench.data.status import ModelStatus
 from gembench.evaluate import download
 from gembench.evaluate.download_cache import DownloadCache
 from gembench.evaluate.downloads import fetch_ahead
@@ -39,6 +42,14 @@ def one_pass(cache: DownloadCache, models: list[Preflight], ahead: int = 1) -> N
     for fetched in fetch_ahead(models, cache=cache, ahead=ahead):
         with fetched:
             assert (folder_of(fetched) / "config.json").exists() or fetched.preflight.base
+
+
+def ends(what: Callable[..., None], *arguments: object) -> bool:
+    """Whether it comes to its end within ten seconds."""
+    thread = threading.Thread(target=what, args=arguments, daemon=True)
+    thread.start()
+    thread.join(timeout=10)
+    return not thread.is_alive()
 
 
 def test_a_kept_model_is_had_again_without_a_request(fake_hub: FakeHub, tmp_path: Path):
@@ -100,7 +111,7 @@ def test_nothing_is_removed_for_a_model_that_must_wait_all_the_same(fake_hub: Fa
         thread.start()
         thread.join(timeout=0.2)
         assert models_in(tmp_path) == {"org--m0", "org--m1"}
-        use(cache, idle)  # It is had while the other one waits, though that is a download.
+        assert ends(use, cache, idle)  # It is no download, and waits for none.
         held.release()
         thread.join(timeout=10)
         assert models_in(tmp_path) == {"org--large"}
@@ -163,10 +174,29 @@ def test_a_model_that_arrives_after_its_pass_was_closed_takes_no_room_from_the_n
         models.close()
         may_end.set()
         wait_for(no_download_runs)
-        thread = threading.Thread(target=one_pass, args=(cache, [first]), daemon=True)
-        thread.start()
-        thread.join(timeout=10)
+        assert ends(one_pass, cache, [first])
         assert models_in(tmp_path) == {"org--m0"}
+
+
+def test_a_model_that_had_arrived_when_its_pass_was_closed_takes_no_room_from_the_next(
+    fake_hub: FakeHub, tmp_path: Path
+):
+    found = on_hub(fake_hub, 3)
+    with DownloadCache(tmp_path, 2 * MODEL_BYTES, keeps=True) as cache:
+        models = fetch_ahead(found, cache=cache)
+        first = next(models)
+        wait_for(lambda: len(list(tmp_path.glob("org--m1*/model.safetensors"))) == 1)
+        threading.Event().wait(0.2)  # It is handed over as well.
+        first.release()
+        models.close()
+        wait_for(no_download_runs)
+        with cache.fetch(found[0]):
+            assert ends(use, cache, found[2])
+
+
+@pytest.fixture(autouse=True)
+def _no_waits_between_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "SECONDS_BETWEEN_ATTEMPTS", (0.0, 0.0))
 
 
 class StoppedDownload:
@@ -289,6 +319,23 @@ def test_a_base_serves_all_its_adapters_pass_after_pass(fake_hub: FakeHub, tmp_p
         one_pass(cache, found[2:])
         assert fake_hub.seen == []
     assert models_in(tmp_path) == set()
+
+
+def test_an_adapter_goes_before_its_base(fake_hub: FakeHub, tmp_path: Path):
+    (adapter,), (other,) = adapters_on_hub(fake_hub, 1), on_hub(fake_hub)
+    with DownloadCache(tmp_path, 2 * MODEL_BYTES + ADAPTER_BYTES - 1, keeps=True) as cache:
+        use(cache, adapter, other)
+        assert models_in(tmp_path) == {"org--base", "org--m0"}
+
+
+def test_an_adapter_that_does_not_arrive_holds_no_base(fake_hub: FakeHub, tmp_path: Path, hub_sleeps: object):
+    (adapter,), (other,) = adapters_on_hub(fake_hub, 1), on_hub(fake_hub)
+    del fake_hub.repos["org/a0"].commits[adapter.source.revision]["adapter_model.safetensors"]
+    with DownloadCache(tmp_path, MODEL_BYTES + ADAPTER_BYTES, keeps=True) as cache:
+        assert failure_of(cache.fetch(adapter)).status is ModelStatus.DOWNLOAD_FAILED
+        assert models_in(tmp_path) == {"org--base"}
+        assert ends(use, cache, other)
+        assert models_in(tmp_path) == {"org--m0"}
 
 
 def test_many_threads_share_little_room(fake_hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
