@@ -74,8 +74,6 @@ def gem_probability(
     popular_models = _is_at_top(_known_downloads(downloads, len(asked)))
     if not 0 <= model < len(asked):
         raise UsageError(f"there is no model {model} among {len(asked)}; rows count from 0.")
-    if popular_models[model]:
-        return 0.0
     alpha, beta = population_prior(asked, correct)
     num_top = _num_top(len(asked))
     rng = np.random.default_rng(seed)
@@ -126,7 +124,7 @@ def population_prior(num_asked: ArrayLike, num_correct: ArrayLike) -> tuple[floa
 
     start = [np.log((correct.sum() + 1) / ((asked - correct).sum() + 1)), np.log(10.0)]
     limits = [(-10, 10), tuple(np.log(_CONCENTRATIONS))]
-    best = minimize(minus_log_posterior, start, method="L-BFGS-B", bounds=limits).x
+    best = minimize(minus_log_posterior, start, method="Nelder-Mead", bounds=limits).x
     alpha, beta = np.exp(best[1]) * expit([best[0], -best[0]])
     return float(alpha), float(beta)
 
