@@ -152,12 +152,12 @@ def last_true(
 ) -> NDArray[np.int64]:
     """The largest integers up to `high` at which the predicate holds: it holds at `low`, and once it fails, for good.
 
-    Where `high` is below `low`, the answer is `low`.
+    Where `high` is below `low`, the answer means nothing.
     """
     while (low < high).any():
         middle = (low + high + 1) // 2
         holds = predicate(middle)
-        low, high = np.where(holds & (middle <= high), middle, low), np.where(holds, high, middle - 1)
+        low, high = np.where(holds, middle, low), np.where(holds, high, middle - 1)
     return low
 
 

@@ -92,7 +92,7 @@ def is_regret_within(
 ) -> bool:
     """Whether `regret_bound` is at most `margin`, at a fraction of its price: for asking after every answer.
 
-    Args and raises: as `regret_bound`.
+    Args and raises: as `regret_bound`; `margin` is an accuracy in [0, 1].
     """
     rivals = _rivals_of(recommended, num_asked, num_correct, num_queries, confidence, paired)
     if not len(rivals.asked):

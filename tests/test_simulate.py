@@ -44,7 +44,7 @@ def random_race(num_models, num_queries, seed=0):
 
 
 def assert_same(first, second, num_runs=None):
-    for name in ("recommended", "pulls", "model_loads", "cost_seconds"):
+    for name in ("recommended", "pulls", "model_loads", "cost_seconds", "best_pulls", "best_correct"):
         np.testing.assert_array_equal(getattr(first, name)[:num_runs], getattr(second, name)[:num_runs], err_msg=name)
 
 
@@ -182,6 +182,18 @@ def test_a_budget_for_every_cell_buys_every_cell_loads_each_model_once_and_knows
     ranking = race.accuracy[runs.recommended]
     assert (np.diff(ranking, axis=1) <= 0).all()
     np.testing.assert_array_equal(np.sort(runs.recommended), np.tile(np.arange(shape[0]), (4, 1)))
+
+
+def test_the_tally_of_the_recommended_model_is_its_own():
+    """Two models are always wrong. The third, right on 5 of 6 queries, stands out after 2, one of them right."""
+    race = race_of([[0] * 6, [0] * 6, [1, 1, 1, 0, 1, 1]])
+    few = simulate(Uniform(), race, budget=6, num_runs=50)
+    assert (few.recommended[:, 0] == 2).all()
+    assert (few.best_pulls == 2).all()
+    assert set(few.best_correct.tolist()) == {1, 2}
+    everything = simulate(Uniform(), race, budget=18, num_runs=50)
+    assert (everything.best_pulls == 6).all()
+    assert (everything.best_correct == 5).all()
 
 
 @pytest.mark.parametrize("policy", [Uniform(), UCBE()])
