@@ -51,17 +51,18 @@ class SwapCheck:
         if self._canary and not self._canary.may_swap(candidate.architecture):
             self._evaluator.restart()
 
-    def after(self, candidate: Candidate, ended: ModelEnded) -> None:
-        """Check the swap that a model came in by, if there was one and it is due."""
+    def after(self, candidate: Candidate, ended: ModelEnded) -> bool:
+        """Check the swap that a model came in by, if there was one and it is due; returns whether it is still held."""
         if not self._canary or not isinstance(candidate.checkpoint, Checkpoint):
-            return
+            return True
         if ended.num_cells == 0 or ended.status == ModelStatus.PENDING or self._evaluator.is_fresh:
-            return
+            return True
         if self._canary.swapped(candidate.architecture, candidate.model):
-            self._check(self._canary, candidate, candidate.checkpoint)
+            return self._check(self._canary, candidate, candidate.checkpoint)
+        return True
 
-    def _check(self, canary: Canary, candidate: Candidate, checkpoint: Checkpoint) -> None:
-        evaluator = self._evaluator
+    def _check(self, canary: Canary, candidate: Candidate, checkpoint: Checkpoint) -> bool:
+        evaluator, is_held = self._evaluator, True
         requests = self._requests(candidate)
         try:
             of_swapped = _answers(evaluator, requests)
@@ -70,14 +71,15 @@ class SwapCheck:
             agrees = agree(of_swapped, _answers(evaluator, requests), TOLERANCE)
         except EvaluatorFailure:
             # What a fresh engine cannot do after a swapped one could is no agreement either.
-            agrees = False
+            agrees = is_held = False
         if agrees:
             canary.agreed(candidate.architecture)
             self._on_event(CanaryAsked(candidate.model, agrees=True))
-            return
+            return is_held
         again = canary.disagreed(candidate.architecture)
         num_cells = sum(self._journal.forget(model) for model in again)
         self._on_event(CanaryAsked(candidate.model, agrees=False, again=again, num_cells=num_cells))
+        return is_held
 
     def _requests(self, candidate: Candidate) -> Sequence[Request]:
         num_queries = len(self.questions.suite.queries)

@@ -5,7 +5,7 @@ All that was paid for is in the journal, so that whatever ends the work, it goes
 
 import contextlib
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
@@ -67,7 +67,7 @@ class Workers:
             for evaluator in evaluators
         }
         self._held: dict[Evaluator, str] = {}
-        self._num_losses: Counter[str] = Counter()
+        self._lost_with: dict[str, list[Evaluator]] = defaultdict(list)
         self._losses_in_a_row: Counter[Evaluator] = Counter()
         self.num_taken_back = 0
         self._pool = ThreadPoolExecutor(max_workers=len(evaluators), thread_name_prefix="worker")
@@ -112,11 +112,17 @@ class Workers:
     def _pick(
         self, idle: Sequence[Evaluator], candidate: Candidate, queries: Mapping[str, Sequence[int]] | None
     ) -> Evaluator:
-        """The one that holds the model, else one whose model is not wanted in this pass."""
+        """The one that holds the model; else one that was not lost with it, whose own is not wanted in this pass.
 
-        def cost(evaluator: Evaluator) -> int:
+        Of several, the one that answered longest ago: models that take turns are then held by a worker each.
+        """
+        by_last_answer = list(self._held)
+
+        def cost(evaluator: Evaluator) -> tuple[bool, int, bool, int]:
             held = self._held.get(evaluator)
-            return 0 if held == candidate.model else 1 if queries is None or held not in queries else 2
+            is_wanted = queries is not None and held in queries
+            age = by_last_answer.index(evaluator) if evaluator in by_last_answer else -1
+            return held != candidate.model, evaluator in self._lost_with[candidate.model], is_wanted, age
 
         return min(idle, key=cost)
 
@@ -149,6 +155,7 @@ class Workers:
         except EvaluatorLost as lost:
             self._held.pop(evaluator, None)
             self._losses_in_a_row[evaluator] += 1
+            self._lost_with[candidate.model].append(evaluator)
             self._lose(candidate, lost)
             if self._losses_in_a_row[evaluator] == MOST_LOSSES:
                 del self._checks[evaluator]
@@ -179,13 +186,12 @@ class Workers:
         )
         self._tell(ended)
         if ended.load_seconds is not None:
-            check.after(candidate, ended)
-        if ended.status == ModelStatus.OK and (is_held or ended.load_seconds is not None):
+            is_held = check.after(candidate, ended)
+        if ended.status == ModelStatus.OK and is_held:
             self._held[evaluator] = candidate.model
 
     def _lose(self, candidate: Candidate, lost: EvaluatorLost) -> None:
-        self._num_losses[candidate.model] += 1
-        if self._num_losses[candidate.model] == MOST_LOSSES:
+        if len(self._lost_with[candidate.model]) == MOST_LOSSES:
             message = f"its worker was lost {MOST_LOSSES} times, the last time with: {lost}"
             self._journal.end(candidate.model, ModelStatus.ENGINE_CRASHED, message)
         self._tell(WorkerLost(candidate.model, str(lost)))

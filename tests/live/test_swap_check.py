@@ -2,47 +2,15 @@
 
 from pathlib import Path
 
-from tiny_suite import Puppet, TinySuite
+from tiny_suite import Swapping, TinySuite
 
 from gembench.data.recording import Recording
 from gembench.data.status import ModelStatus
 from gembench.data.tensor import open_tensor
-from gembench.evaluate.evaluator import Answer, Checkpoint, EvaluatorFailure
+from gembench.evaluate.evaluator import Checkpoint, EvaluatorFailure
 from gembench.live.events import CanaryAsked
 from gembench.live.record import record
 from gembench.live.row import Candidate
-
-
-class Swapping(Puppet):
-    """Keeps its engine between models. From `stale_from` on, swapped models answer generations with the first's word.
-
-    `starts` lists, for each engine started, the models that it held.
-    """
-
-    def __init__(self, stale_from=None):
-        super().__init__()
-        self.stale_from = stale_from
-        self.starts = []
-        self.is_stopped = True
-
-    @property
-    def is_fresh(self):
-        return len(self.starts[-1]) <= 1
-
-    def restart(self):
-        self.is_stopped = True
-
-    def load(self, checkpoint):
-        if self.is_stopped:
-            self.starts.append([])
-            self.is_stopped = False
-        self.starts[-1].append(checkpoint.model)
-        super().load(checkpoint)
-
-    def answer(self, requests):
-        is_stale = self.stale_from in self.starts[-1] and not self.is_fresh
-        for position, answer in super().answer(requests):
-            yield position, Answer(text=" 0") if is_stale and answer.log_likelihood is None else answer
 
 
 def run(store, models, evaluator, *, canary_every=3, architecture_of=lambda model: "llama"):

@@ -1,7 +1,7 @@
 """A suite without the harness: sums, generated or chosen among three, and an evaluator whose every move is set."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gembench.data.status import ModelStatus
@@ -42,6 +42,7 @@ class Puppet:
     """An evaluator that knows all sums, and fails as it is told.
 
     `fail_after`: model → (answers before it fails, what it raises).
+    `rows`: model → what it makes of each query: 1 right, 0 wrong, -1 nothing that can be graded.
     """
 
     fail_after: dict[str, tuple[int, Exception]] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Puppet:
     loaded: list[str] = field(default_factory=list)
     asked: list[tuple[str, object]] = field(default_factory=list)
     is_closed: bool = False
+    rows: Mapping[str, Sequence[int]] | None = None
 
     @property
     def settings(self):
@@ -73,16 +75,57 @@ class Puppet:
                 num_left -= 1
             time.sleep(self.seconds_per_answer)
             self.asked.append((model, requests[position]))
-            yield position, answer_to(requests[position])
+            yield position, answer_to(requests[position], self.rows and self.rows[model])
 
     def close(self) -> None:
         self.is_closed = True
 
 
-def answer_to(request) -> Answer:
+class Swapping(Puppet):
+    """Keeps its engine between models. From `stale_from` on, swapped models answer generations with the first's word.
+
+    `starts` lists, for each engine started, the models that it held.
+    """
+
+    def __init__(self, stale_from=None, rows=None):
+        super().__init__(rows=rows)
+        self.stale_from = stale_from
+        self.starts = []
+        self.is_stopped = True
+
+    @property
+    def is_fresh(self):
+        return len(self.starts[-1]) <= 1
+
+    def restart(self):
+        self.is_stopped = True
+
+    def load(self, checkpoint):
+        if self.is_stopped:
+            self.starts.append([])
+            self.is_stopped = False
+        self.starts[-1].append(checkpoint.model)
+        super().load(checkpoint)
+
+    def answer(self, requests):
+        is_stale = self.stale_from in self.starts[-1] and not self.is_fresh
+        for position, answer in super().answer(requests):
+            yield position, Answer(text=" 0") if is_stale and answer.log_likelihood is None else answer
+
+
+def query_of(request) -> int:
+    """Which of the suite's queries a request is about."""
+    prompt = request.prompt if isinstance(request, Generate) else request.context
+    return int(prompt.split()[0])
+
+
+def answer_to(request, row=None) -> Answer:
+    query = query_of(request)
+    right, mark = 2 * query + 1, 1 if row is None else row[query]
     if isinstance(request, Generate):
-        left, right = (int(number) for number in request.prompt.removesuffix(" =").split(" + "))
-        return Answer(text=f" {left + right}", prompt_tokens=3, completion_tokens=1)
-    left, right = (int(number) for number in request.context.removesuffix(" =").split(" + "))
-    is_right = int(request.continuation) == left + right
-    return Answer(log_likelihood=-1.0 if is_right else -2.0, is_greedy=is_right, prompt_tokens=4)
+        text = {1: f" {right}", 0: " 0", -1: "ungradable"}[mark]
+        return Answer(text=text, prompt_tokens=3, completion_tokens=1)
+    if mark == -1:
+        return Answer(is_too_long=True)
+    is_liked = (int(request.continuation) == right) == (mark == 1)
+    return Answer(log_likelihood=-1.0 if is_liked else -2.0, is_greedy=is_liked, prompt_tokens=4)
