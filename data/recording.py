@@ -34,17 +34,7 @@ class Recording:
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self.location = os.fspath(location)
-        if is_url(self.location) or self.location.endswith(".npz"):
-            raise UsageError(f"{self.location}: record into a local folder (.zarr) or .zip, then copy the tensor.")
-        path = local_path(self.location)
-        journal = journal_of(path)
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"{self.location}: there is no folder {path.absolute().parent}; make it first.")
-        if path.exists() and not journal.exists():
-            raise TensorExistsError(
-                f"{self.location}: something lies there that no recording of {journal.name} made; choose another place."
-            )
-        self.journal = Journal(journal)
+        self.journal = Journal(find_journal(self.location))
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +77,26 @@ class Recording:
             variables=columns,
             attributes=self.journal.settings,
         )
+
+
+def find_journal(location: str) -> Path:
+    """Where the journal of a recording at that location lies, or will lie.
+
+    Raises:
+        UsageError: the location is a URL or an `.npz`, or its folder is missing.
+        TensorExistsError: a tensor lies there that was not recorded here.
+    """
+    if is_url(location) or location.endswith(".npz"):
+        raise UsageError(f"{location}: record into a local folder (.zarr) or .zip, then copy the tensor.")
+    path = local_path(location)
+    journal = journal_of(path)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{location}: there is no folder {path.absolute().parent}; make it first.")
+    if path.exists() and not journal.exists():
+        raise TensorExistsError(
+            f"{location}: something lies there that no recording of {journal.name} made; choose another place."
+        )
+    return journal
 
 
 def journal_of(path: Path) -> Path:

@@ -3,7 +3,7 @@
 Every interval holds at any stopping time, and all those of a statement at once. Shapes: M models, Q queries.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from gembench.confidence import simultaneous_accuracy_intervals
-from gembench.errors import UsageError
 from gembench.gem_card import CardModel, Margin, Verification
 from gembench.gems import gem_probability
 from gembench.paired_difference import difference_interval
@@ -85,17 +84,19 @@ def find_base(
 ) -> int | None:
     """What a winner is held against: the model that the user names, else its base, else the base of most models.
 
-    Raises:
-        UsageError: the user's is not among the `models`.
+    None where it is not among the ranked `models`.
     """
     number = {_without_revision(names[model]): model for model in models}
     if wanted is not None:
-        if _without_revision(wanted) not in number:
-            raise UsageError(f"--base {wanted} is not among the models of this search that could be measured.")
-        return number[_without_revision(wanted)]
+        return number.get(_without_revision(wanted))
     bases = [facts[winner].get("base"), facts[winner].get("parent"), *_most_common(facts, models)]
     known = [number[_without_revision(base)] for base in bases if base and _without_revision(base) in number]
     return next((base for base in known if base != winner), known[0] if known else None)
+
+
+def is_among(wanted: str, names: Iterable[str]) -> bool:
+    """Whether a model that the user names, with or without its revision, is one of them."""
+    return _without_revision(wanted) in map(_without_revision, names)
 
 
 def most_downloaded(models: Sequence[int], facts: Sequence[Mapping[str, Any]]) -> int | None:

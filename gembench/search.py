@@ -48,7 +48,7 @@ class Search:
         sampling: whether all models meet the queries in one order; by default as the policy's source does.
         seed: as `simulate`'s.
         run: which of the simulator's runs this is.
-        stop: asked before each ask whether the search is to end, and why.
+        stop: asked before each ask, with the pulls of that ask, whether the search is to end, and why.
         on_ask: told the stage, the repeat and the pulls of each ask before it is answered.
 
     Attributes:
@@ -70,7 +70,7 @@ class Search:
         sampling: Sampling | None = None,
         seed: int = 0,
         run: int = 0,
-        stop: Callable[["Search"], Ending | None] = lambda search: None,
+        stop: Callable[["Search", Sequence[Pulls]], Ending | None] = lambda search, wanted: None,
         on_ask: Callable[[int, int, Sequence[Pulls]], None] = lambda stage, repeat, wanted: None,
     ) -> None:
         self.answers = np.full((num_models, num_queries), NOT_ASKED, np.int8)
@@ -86,6 +86,11 @@ class Search:
         self._order = cache(self._order_of)
         self._unanswered: Sequence[Pulls] = ()
         self._race = self._new_race()
+
+    @property
+    def problem(self) -> Problem:
+        """The race as it is planned now: without the models that failed in its first ask."""
+        return self._race.setting.problem
 
     @property
     def plan(self) -> tuple[Stage, ...]:
@@ -161,14 +166,14 @@ class Search:
         for index, stage in enumerate(race.plan):
             repeat = 0
             while race.goes_on(stage, repeat):
-                if (ending := self._stop(self)) is not None:
-                    return ending
                 turn = race.choose(index, repeat)
                 wanted = [
                     Pulls(model, self.order(model)[first : first + num_queries])
                     for model, first, num_queries in zip(turn.models, *turn.granted, strict=True)
                     if num_queries
                 ]
+                if (ending := self._stop(self, wanted)) is not None:
+                    return ending
                 num_new = sum(int((self.answers[model, queries] == NOT_ASKED).sum()) for model, queries in wanted)
                 if self.failed and self.pulls + num_new > self.budget:
                     return "budget"
@@ -202,15 +207,20 @@ class Search:
         return failed
 
     def _num_correct(self, wanted: Sequence[Pulls]) -> dict[int, int]:
-        """Right answers of each model. One that cannot be graded counts as the model's others do on average."""
+        """Right answers of each model. One that cannot be graded counts as the model's others do on average.
+
+        A model that has no others here counts as all models do.
+        """
         num_correct = {}
         for model, queries in wanted:
             answers = self.answers[model, queries]
             num_ungraded = int((answers == UNGRADED).sum())
             num_right = int((answers == 1).sum())
             if num_ungraded:
-                graded = self.answers[model][self.answers[model] >= 0]
-                num_right += int(num_ungraded * graded.mean() + 0.5)
+                of_model = self.answers[model][self.answers[model] >= 0]
+                # It may have graded answers to queries of another search alone.
+                graded = of_model if of_model.size else self.answers[self.answers >= 0]
+                num_right += int(num_ungraded * graded.mean() + 0.5) if graded.size else 0
             num_correct[model] = num_right
         return num_correct
 

@@ -212,7 +212,7 @@ def test_the_caller_may_end_a_search_and_has_a_ranking():
     race = race_named("random")
     models = Models(race.correct)
     search, ending = search_over(
-        models, make_policy("ucb_e"), stop=lambda search: "stop_within" if search.pulls >= 30 else None
+        models, make_policy("ucb_e"), stop=lambda search, wanted: "stop_within" if search.pulls >= 30 else None
     )
     assert ending == "stop_within"
     assert search.pulls == 30

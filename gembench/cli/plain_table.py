@@ -6,8 +6,8 @@ from rich.table import Table
 _RULED = Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 
 
-def plain_table(title: str, caption: str | None = None) -> Table:
-    """An empty table."""
+def plain_table(title: str | None = None, caption: str | None = None) -> Table:
+    """An empty table. A title is folded to its width, so that a long one is better printed before it."""
     return Table(
         title=title,
         title_justify="left",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,12 +17,6 @@ from gembench.cli.outputs import STDOUT, check_output, write_output
 from gembench.cli.search_options import SearchChoice, search_options
 from gembench.cli.suite_options import SuiteChoice, suite_options
 from gembench.cli.worker_options import WorkerChoice, worker_options
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gembench.cli.search_progress import SearchProgress
-    from gembench.cli.search_setup import SearchSetup
 
 EXIT_SOME_FAILED = 3
 REPLAY = "replay"
@@ -82,25 +77,44 @@ def search(
     from gembench.cli.jax_setup import set_up_jax
 
     set_up_jax(cpu_only=True)
+    from gembench.cli.search_live import live_setup
     from gembench.cli.search_plan import print_plan
     from gembench.cli.search_progress import SearchProgress
     from gembench.cli.search_report import print_report, report_json, write_cards
-    from gembench.cli.search_run import decide, planned, run_search, sum_up
+    from gembench.cli.search_run import check, decide, planned, run_search, sum_up
+    from gembench.cli.search_setup import replay_setup
 
     if dry_run and not is_replay:
         return _plan_live(models, suite, workers, choice, json_path)
     with SearchProgress() as progress, contextlib.ExitStack() as stack:
         setup = stack.enter_context(
-            _replayed(str(tensor), min_coverage, output)
+            replay_setup(
+                str(tensor),
+                min_coverage,
+                None if dry_run else output,
+                given=choice.given_rates(),
+                check=partial(check, choice),
+            )
             if is_replay
-            else _live(models, suite, workers, choice, str(output), progress, retry_failed=retry_failed, watch=watch)
+            else live_setup(
+                models.sources(),
+                suite,
+                workers,
+                str(output),
+                search_settings=choice.decisive(),
+                given=choice.given_rates(),
+                retry_failed=retry_failed,
+                watch=watch,
+                check=partial(check, choice),
+                on_event=progress.on_event,
+            )
         )
-        contest = decide(choice, setup.rates, len(setup.models), setup.num_queries)
+        contest = decide(choice, setup.planned_rates, len(setup.models), setup.num_queries)
         if dry_run:
             print_plan(contest, planned(contest, setup.rates), setup.rates, (), json_path)
             return 0
         found_search, ended = run_search(contest, choice, setup, progress)
-        found = sum_up(found_search, ended, contest, setup, choice, command=click.get_current_context().obj)
+        found = sum_up(found_search, ended, contest, setup, choice, progress, command=click.get_current_context().obj)
     write_cards(found, cards)
     if json_path is not None:
         write_output(json_path, report_json(found))
@@ -119,51 +133,16 @@ def _check_replay(models: ModelChoice, suite: SuiteChoice, tensor: str | None) -
             raise click.UsageError(f"{name} is for live engines; a replay has the models and queries of its --tensor.")
 
 
-@contextlib.contextmanager
-def _replayed(tensor: str, min_coverage: float, output: str | None) -> Iterator[SearchSetup]:
-    from gembench.cli.search_setup import replay_setup
-
-    with replay_setup(tensor, min_coverage, output) as setup:
-        yield setup
-
-
-@contextlib.contextmanager
-def _live(
-    models: ModelChoice,
-    suite: SuiteChoice,
-    workers: WorkerChoice,
-    choice: SearchChoice,
-    output: str,
-    progress: SearchProgress,
-    *,
-    retry_failed: bool,
-    watch: bool,
-) -> Iterator[SearchSetup]:
-    from gembench.cli.search_live import live_setup
-
-    with live_setup(
-        models.sources(),
-        suite,
-        workers,
-        output,
-        search_settings=choice.decisive(),
-        given=choice.given_rates(),
-        retry_failed=retry_failed,
-        watch=watch,
-        on_event=progress.on_event,
-    ) as setup:
-        yield setup
-
-
 def _plan_live(
     models: ModelChoice, suite: SuiteChoice, workers: WorkerChoice, choice: SearchChoice, json_path: Path | None
 ) -> int:
     from gembench.cli.search_live import look_ahead
     from gembench.cli.search_plan import print_plan
-    from gembench.cli.search_run import decide, planned
+    from gembench.cli.search_run import check, decide, planned
 
-    num_models, num_queries, cannot_run, guessed = look_ahead(models.sources(), suite, workers.engine.name)
+    can_run, num_queries, cannot_run, guessed = look_ahead(models.sources(), suite, workers.engine.name)
     rates = choice.given_rates() or guessed
-    contest = decide(choice, rates, num_models, num_queries)
+    check(choice, can_run, num_queries, rates)
+    contest = decide(choice, rates, len(can_run), num_queries)
     print_plan(contest, planned(contest, rates), rates, cannot_run, json_path)
     return EXIT_SOME_FAILED if cannot_run else 0

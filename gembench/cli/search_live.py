@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gembench.cli.fetching import Fetch
+    from gembench.cli.search_setup import Check
     from gembench.cli.suite_options import SuiteChoice
     from gembench.cli.worker_options import WorkerChoice
     from gembench.data.journal import Journal
@@ -21,9 +22,19 @@ if TYPE_CHECKING:
     from gembench.evaluate.preflight import Preflight
     from gembench.live.events import Event
     from gembench.live.workers import Workers
+    from gembench.pulls import Pulls
     from gembench.search import Search
 
 _NOTE = "search"
+
+
+class _RaceNote(NamedTuple):
+    """What the journal knows of a search, beside its cells: `settings` are those that its decisions depend on."""
+
+    settings: Mapping[str, Any]
+    models: Sequence[str]
+    rates: Rates
+    before: Spent
 
 
 class LiveSetup(SearchSetup):
@@ -35,7 +46,7 @@ class LiveSetup(SearchSetup):
         models: those in the race.
         workers: what answers.
         fetch: brings models here.
-        stated: what loads and answers cost, until the first have been measured.
+        planned_rates: what loads and answers are taken to cost, until the first have been measured.
         before: what the recording had cost before this search.
     """
 
@@ -46,7 +57,7 @@ class LiveSetup(SearchSetup):
         models: Sequence[str],
         workers: Workers,
         fetch: Fetch,
-        stated: Rates,
+        planned_rates: Rates,
         before: Spent,
     ) -> None:
         from gembench.live.searching import LiveSource, PaidAnswers
@@ -62,7 +73,7 @@ class LiveSetup(SearchSetup):
         self._workers = workers
         self.answer = self._answers
         self._recording = recording
-        self._stated = stated
+        self.planned_rates = planned_rates
         self._before = before
 
     @property
@@ -71,7 +82,7 @@ class LiveSetup(SearchSetup):
         costs = self._recording.journal.costs().values()
         num_cells, num_loads = sum(cost.num_cells for cost in costs), sum(cost.num_loads for cost in costs)
         if not num_cells or not num_loads:
-            return self._stated
+            return self.planned_rates
         return Rates(
             sum(cost.load_seconds for cost in costs) / num_loads,
             sum(cost.cell_seconds for cost in costs) / num_cells,
@@ -96,6 +107,10 @@ class LiveSetup(SearchSetup):
     def num_new_cells(self) -> int:
         """Those that workers brought."""
         return self._answers.num_new_cells
+
+    def must_pay(self, wanted: Sequence[Pulls]) -> bool:
+        """What is in the journal costs nothing again."""
+        return bool(self._answers.unpaid(wanted))
 
     def publish(self) -> tuple[str, str]:
         """The recording, once the workers have come to rest."""
@@ -124,6 +139,7 @@ def live_setup(
     given: Rates | None,
     retry_failed: bool,
     watch: bool,
+    check: Check,
     on_event: Callable[[Event], None],
 ) -> Iterator[LiveSetup]:
     """Start what a live search needs; end it afterwards.
@@ -137,9 +153,10 @@ def live_setup(
         given: what loads and answers cost, if the user knows.
         retry_failed: whether models that failed before are tried again.
         watch: whether models that were not there before join.
+        check: called before there is anything on the disk, and again once it is known who is in the race.
         on_event: told what the workers do.
     """
-    from gembench.data.recording import Recording
+    from gembench.data.recording import Recording, find_journal
     from gembench.evaluate.engines import find_engine
     from gembench.live.enrol import agree_on_settings, enrol
     from gembench.live.workers import Workers
@@ -148,14 +165,22 @@ def live_setup(
     questions = suite.load()
     with contextlib.ExitStack() as stack:
         evaluators = stack.enter_context(workers.evaluators())
-        # Before there is anything on the disk: an engine may refuse its options.
+        # What can be refused is refused before there is anything on the disk: an engine's options, for one.
         engine_settings = evaluators[0].settings
+        is_new = not find_journal(output).exists()
+        preflights, fetch = _prepare(sources, suite, workers, stack, reads_files=kind.reads_files)
+        can_run = _able([one.model for one in sources], preflights)
+        rates = given or guessed_rates([one for one in preflights.values() if one.can_run])
+        if is_new:
+            check(can_run, len(questions.queries), rates)
         recording = stack.enter_context(Recording(output))
         journal = recording.journal
         agree_on_settings(journal, questions, engine_settings, with_chat_template=suite.apply_chat_template)
-        preflights, fetch = _prepare(sources, suite, workers, stack, reads_files=kind.reads_files)
+        race = _race(journal, can_run, search_settings, rates, watch=watch)
+        models, rates = race.models, Rates(*race.rates)
+        check(models, len(questions.queries), rates)
         enrol(journal, [one.source for one in preflights.values()] or sources)
-        models, before = _members(journal, [source.model for source in sources], preflights, search_settings, watch)
+        journal.note(_NOTE, race._asdict())
         _set_statuses(journal, models, preflights, retry_failed=retry_failed)
         pool = Workers(
             questions,
@@ -166,24 +191,25 @@ def live_setup(
             on_event=on_event,
         )
         stack.callback(pool.stop)
-        rates = given or guessed_rates([preflights[name] for name in models if name in preflights])
-        yield LiveSetup(questions.name, recording, models, pool, fetch, rates, before)
+        yield LiveSetup(questions.name, recording, models, pool, fetch, rates, Spent(*race.before))
 
 
 def look_ahead(
     sources: Sequence[ModelSource], suite: SuiteChoice, engine: str
-) -> tuple[int, int, Sequence[NotMeasured], Rates]:
-    """Before anything is fetched or started: M, Q, the models that cannot run, and what loads and answers may cost."""
+) -> tuple[Sequence[str], int, Sequence[NotMeasured], Rates]:
+    """Before anything is fetched or started: who can run, Q, who cannot, and what loads and answers may cost."""
     from gembench.cli.fetching import look_at
     from gembench.evaluate.engines import find_engine
 
     num_queries = len(suite.load().queries)
     if not find_engine(engine).reads_files:
-        return len(sources), num_queries, (), guessed_rates(())
-    preflights = list(look_at(sources).values())
-    can_run = [one for one in preflights if one.can_run]
-    cannot_run = [NotMeasured(one.source.model, one.status.value, one.message) for one in preflights if not one.can_run]
-    return len(can_run), num_queries, cannot_run, guessed_rates(can_run)
+        return [source.model for source in sources], num_queries, (), guessed_rates(())
+    preflights = look_at(sources)
+    can_run = _able(list(preflights), preflights)
+    cannot_run = [
+        NotMeasured(name, one.status.value, one.message) for name, one in preflights.items() if not one.can_run
+    ]
+    return can_run, num_queries, cannot_run, guessed_rates([preflights[name] for name in can_run])
 
 
 def guessed_rates(preflights: Sequence[Preflight]) -> Rates:
@@ -196,6 +222,23 @@ def guessed_rates(preflights: Sequence[Preflight]) -> Rates:
         return Rates(ASSUMED_LOAD_SECONDS, ASSUMED_QUERY_SECONDS, "assumed")
     seconds = 3600 / loads.num_models
     return Rates(loads.gpu_hours * seconds, (query.gpu_hours - loads.gpu_hours) * seconds, "assumed")
+
+
+def _able(models: Sequence[str], preflights: Mapping[str, Preflight]) -> Sequence[str]:
+    """Those models of which nothing is known that keeps them from running.
+
+    Raises:
+        NobodyLeftError: there are none.
+    """
+    from gembench.search import NobodyLeftError
+
+    able = [model for model in models if model not in preflights or preflights[model].can_run]
+    if not able:
+        first = preflights[models[0]]
+        raise NobodyLeftError(
+            f"none of {len(models):,} models can run; the first, {models[0]}: {first.status}: {first.message}"
+        )
+    return able
 
 
 def _prepare(
@@ -217,33 +260,24 @@ def _prepare(
     return preflights, fetch_files(preflights, cache, with_chat_template=suite.apply_chat_template)
 
 
-def _members(
-    journal: Journal,
-    named: Sequence[str],
-    preflights: Mapping[str, Preflight],
-    search_settings: Mapping[str, Any],
-    watch: bool,
-) -> tuple[Sequence[str], Spent]:
-    """Who is in the race, and what the recording had cost before it began.
+def _race(
+    journal: Journal, can_run: Sequence[str], settings: Mapping[str, Any], rates: Rates, *, watch: bool
+) -> _RaceNote:
+    """Who is in the race, what its budget is set by, and what the recording had cost before it began.
 
     A search that goes on has the models that it began with, whatever the Hub lists today; `watch` adds the others.
     """
-    can_run = [name for name in named if name not in preflights or preflights[name].can_run]
-    note = journal.noted(_NOTE)
-    if note is None or note["settings"] != search_settings:
-        before = total_cost(journal)
-        models = can_run
-    else:
-        before = Spent(*note["before"])
-        newcomers = [name for name in can_run if name not in note["models"]]
-        models = [*note["models"], *(newcomers if watch else ())]
-        if newcomers and not watch:
-            click.echo(
-                f"gembench: {len(newcomers):,} models are new since this search began; --watch lets them join.",
-                err=True,
-            )
-    journal.note(_NOTE, {"settings": search_settings, "models": list(models), "before": list(before)})
-    return models, before
+    written = journal.noted(_NOTE)
+    if written is None or written["settings"] != settings:
+        return _RaceNote(settings, can_run, rates, total_cost(journal))
+    note = _RaceNote(**written)
+    newcomers = [name for name in can_run if name not in note.models]
+    if newcomers and not watch:
+        click.echo(
+            f"gembench: {len(newcomers):,} models are new since this search began; --watch lets them join.",
+            err=True,
+        )
+    return note._replace(models=[*note.models, *(newcomers if watch else ())])
 
 
 def _set_statuses(

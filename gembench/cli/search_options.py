@@ -40,6 +40,8 @@ class SearchChoice:
             "policy",
             "queries_per_model",
             "budget_seconds",
+            "seconds_per_load",
+            "seconds_per_query",
             "sampling",
             "seed",
             "run",

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gembench.cli.outputs import STDOUT, write_output
 from gembench.cli.plain_table import plain_table
+from gembench.gem_card.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,15 +54,15 @@ def print_plan(
         write_output(json_path, json.dumps(plan, indent=1) + "\n")
     if str(json_path) == STDOUT:
         return
-    table = plain_table(
-        title=f"{contest.specification} on {problem.num_models:,} models, {problem.num_queries:,} queries"
-    )
+    table = plain_table()
     for header in ("stage", "models", "queries each", "asks", "pulls", "loads, at most"):
         table.add_column(header, justify="right", no_wrap=True)
     for number, stage in enumerate(cost.stages[:_MOST_STAGES_SHOWN], start=1):
         figures = (stage.num_models, stage.num_queries, stage.repeats, stage.pulls, stage.model_loads)
         table.add_row(str(number), *(f"{figure:,}" for figure in figures))
     console = Console(highlight=False, markup=False)
+    title = f"{contest.specification} on {problem.num_models:,} models, {problem.num_queries:,} queries"
+    console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(table, "")
     if cannot_run:
         failures = plain_table(title="Cannot run, and are not in the race")
@@ -78,10 +79,3 @@ def print_plan(
         f"({rates.seconds_per_load:.3g} s a load, {rates.seconds_per_query:.3g} s a query, {_COSTS[rates.source]}).",
         soft_wrap=True,
     )
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.4 h`."""
-    if seconds < 100:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:,.3g} h"

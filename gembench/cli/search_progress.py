@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gembench.cli.event_lines import line_of
-from gembench.live.events import ModelEnded
+from gembench.live.events import CellsCommitted, ModelEnded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,9 @@ class SearchProgress:
 
     def stop(self) -> None:
         """Show no more."""
-        self._bar.stop()
+        # Off a terminal rich would end a bar that was never there with an empty line.
+        if self._bar.live.is_started:
+            self._bar.stop()
 
     def begin(self, budget: int) -> None:
         """A search begins, or begins anew, with so many pulls to spend."""
@@ -69,6 +71,8 @@ class SearchProgress:
 
     def on_event(self, event: Event) -> None:
         """A worker has something to tell."""
+        if isinstance(event, CellsCommitted):
+            self._bar.advance(self._pulls, event.num_cells)
         # A line for every model in every stage would bury those that matter.
         is_routine = isinstance(event, ModelEnded) and not event.status.is_failure
         if not is_routine and (line := line_of(event)) is not None:

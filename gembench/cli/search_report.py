@@ -10,8 +10,8 @@ from rich.text import Text
 
 from gembench.cli.outputs import write_output
 from gembench.cli.plain_table import plain_table
-from gembench.cli.search_plan import duration
 from gembench.gem_card import to_html, to_json, to_markdown
+from gembench.gem_card.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,10 +66,7 @@ def print_report(found: Found) -> None:
     card = found.card
     console = Console(highlight=False, markup=False)
     ending = f" ({_ENDINGS[card.ended]})" if card.ended in _ENDINGS else ""
-    table = plain_table(
-        title=f"Best of {card.num_models:,} models on {card.source}{ending}",
-        caption=f"{card.confidence:.0%} intervals, valid for all models at once and whenever the search ends.",
-    )
+    table = plain_table()
     table.add_column("", justify="right")
     table.add_column("model", overflow="fold")
     for header in ("accuracy", "interval", "asked", "downloads"):
@@ -86,7 +83,10 @@ def print_report(found: Found) -> None:
             f"{model.num_asked:,}",
             downloads,
         )
-    console.print(table, "")
+    title = f"Best of {card.num_models:,} models on {card.source}{ending}"
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(table)
+    console.print(f"{card.confidence:.0%} intervals, valid for all models at once and whenever the search ends.\n")
     if card.failed:
         failures = plain_table(title="Could not be measured")
         failures.add_column("model", overflow="fold", max_width=30)
@@ -137,6 +137,6 @@ def _cost(card: GemCard) -> str:
     seconds = f" and {duration(cost.seconds)}" if cost.seconds is not None else ""
     everything = f" and {duration(cost.exhaustive_seconds)}" if cost.exhaustive_seconds is not None else ""
     return (
-        f"It took {cost.pulls:,} pulls, {cost.model_loads:,} loads{seconds}; asking everything takes "
+        f"The search took {cost.pulls:,} pulls, {cost.model_loads:,} loads{seconds}; asking everything takes "
         f"{cost.exhaustive_pulls:,} pulls, {cost.exhaustive_loads:,} loads{everything}."
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from shlex import join
 from typing import TYPE_CHECKING, Any, Literal
 
+from gembench.cli.search_options import DEFAULT_QUERIES_PER_MODEL
 from gembench.cli.search_setup import exhaustive_seconds
 from gembench.errors import UsageError
 from gembench.experiment import make_policies
@@ -16,17 +17,18 @@ from gembench.findings import (
     card_models,
     chance_of_a_gem,
     find_base,
+    is_among,
     is_best_within,
     margin,
     most_downloaded,
     verify,
 )
-from gembench.gem_card import Cost, Failed, GemCard
+from gembench.gem_card import Cost, Failed, GemCard, Verification
 from gembench.live.searching import AnswersTakenBackError
 from gembench.load_race import budget_of
 from gembench.policy import Policy, Problem, Sampling
 from gembench.pulls import UNGRADED
-from gembench.search import Ending, Search
+from gembench.search import Ending, NobodyLeftError, Search
 from gembench.search_plan import SearchCost, budget_for_seconds, search_cost
 
 if TYPE_CHECKING:
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
     from gembench.cli.search_options import SearchChoice
     from gembench.cli.search_progress import SearchProgress
     from gembench.cli.search_setup import Rates, SearchSetup
+    from gembench.pulls import Pulls
 
-DEFAULT_QUERIES_PER_MODEL = 50
 MIN_ASKS_PER_LOOK = 8
 """Whether to stop is looked at after an eighth of a pull a model, or more."""
 Ended = Ending | Literal["interrupted"]
@@ -86,7 +88,19 @@ def decide(choice: SearchChoice, rates: Rates, num_models: int, num_queries: int
             )
         )
     problem = Problem(num_models, num_queries, min(budgets))
+    policy.plan(problem)
     return Contest(specification, policy, None if choice.sampling == "auto" else choice.sampling, problem)
+
+
+def check(choice: SearchChoice, models: Sequence[str], num_queries: int, rates: Rates) -> None:
+    """Refuse what cannot be meant, before any model is asked.
+
+    Raises:
+        UsageError: no such policy or base, or a budget that cannot be spent.
+    """
+    decide(choice, rates, len(models), num_queries)
+    if choice.base is not None and not is_among(choice.base, models):
+        raise UsageError(f"--base {choice.base} is not among the {len(models):,} models that can run.")
 
 
 def planned(contest: Contest, rates: Rates) -> SearchCost:
@@ -102,7 +116,11 @@ def planned(contest: Contest, rates: Rates) -> SearchCost:
 def run_search(
     contest: Contest, choice: SearchChoice, setup: SearchSetup, progress: SearchProgress
 ) -> tuple[Search, Ended]:
-    """Search; an interruption ends it with what it has."""
+    """Search; an interruption ends it with what it has.
+
+    Raises:
+        NobodyLeftError: every model failed; the message says how the first of them did.
+    """
     while True:
         search = _make_search(contest, choice, setup, progress)
         progress.begin(search.budget)
@@ -113,14 +131,20 @@ def run_search(
         except KeyboardInterrupt:
             setup.catch_up(search)
             return search, "interrupted"
+        except NobodyLeftError as error:
+            first = setup.not_measured()[0]
+            raise NobodyLeftError(
+                f"{error} The first, {first.model}: {first.status}: {first.message} To try again: --retry-failed."
+            ) from error
 
 
 def _make_search(contest: Contest, choice: SearchChoice, setup: SearchSetup, progress: SearchProgress) -> Search:
     pulls_at_look = 0
 
-    def stop(search: Search) -> Ending | None:
+    def stop(search: Search, wanted: Sequence[Pulls]) -> Ending | None:
         nonlocal pulls_at_look
-        if choice.budget_seconds is not None and setup.spent(search).seconds >= choice.budget_seconds:
+        limit = choice.budget_seconds
+        if limit is not None and search.pulls and setup.must_pay(wanted) and setup.spent(search).seconds >= limit:
             return "seconds"
         if choice.stop_within is None:
             return None
@@ -152,31 +176,31 @@ def _make_search(contest: Contest, choice: SearchChoice, setup: SearchSetup, pro
 
 
 def sum_up(
-    search: Search, ended: Ended, contest: Contest, setup: SearchSetup, choice: SearchChoice, *, command: Sequence[str]
+    search: Search,
+    ended: Ended,
+    contest: Contest,
+    setup: SearchSetup,
+    choice: SearchChoice,
+    progress: SearchProgress,
+    *,
+    command: Sequence[str],
 ) -> Found:
     """The ranking and the card; verifies the winner first, if that was asked for.
 
     Raises:
-        UsageError: the base that the user names is not among the models, or none has answered anything.
+        KeyboardInterrupt: the search was interrupted before any model had answered.
     """
     ranking = [model for model in search.ranking() if (search.answers[model] >= 0).any()]
     if not ranking:
-        raise UsageError("no model has answered anything yet; the same command goes on from here.")
+        raise KeyboardInterrupt
     winner, names, facts, answers = ranking[0], setup.models, setup.facts, search.answers
     pulls = search.pulls
     base = find_base(winner, ranking, names, facts, choice.base)
+    if base is None and choice.base is not None:
+        progress.say(f"--base {choice.base} could not be measured: the winner is held against nothing.")
     verification = None
-    if choice.verify is not None and ended != "interrupted" and base is not None and base != winner:
-        verification = verify(
-            setup.answer,
-            answers,
-            search.order(winner),
-            winner,
-            base,
-            names[base],
-            choice.verify,
-            confidence=choice.confidence,
-        )
+    if choice.verify is not None and ended != "interrupted":
+        verification = _verify(search, winner, base, setup, choice, progress)
     popular = most_downloaded(ranking, facts)
     rivals: dict[Any, int | None] = {"base": base, "most_downloaded": popular}
     probability, unknown_because = chance_of_a_gem(answers, ranking, facts)
@@ -222,7 +246,42 @@ def sum_up(
         decision_digest=search.decision_digest,
         content_digest=content_digest,
     )
-    return Found(card, [names[model] for model in ranking], planned(contest, setup.rates), setup.num_new_cells, store)
+    plan = planned(replace(contest, problem=search.problem), setup.rates)
+    return Found(card, [names[model] for model in ranking], plan, setup.num_new_cells, store)
+
+
+def _verify(
+    search: Search,
+    winner: int,
+    base: int | None,
+    setup: SearchSetup,
+    choice: SearchChoice,
+    progress: SearchProgress,
+) -> Verification | None:
+    """What further queries say of the winner and its base; a line to the user where they can say nothing."""
+    if base is None:
+        if choice.base is None:
+            progress.say("nothing to verify: no base of the winner was measured; name one by --base.")
+        return None
+    if base == winner:
+        progress.say(f"nothing to verify: {setup.models[winner]} is its own base; name another model by --base.")
+        return None
+    found = verify(
+        setup.answer,
+        search.answers,
+        search.order(winner),
+        winner,
+        base,
+        setup.models[base],
+        int(choice.verify or 0),
+        confidence=choice.confidence,
+    )
+    if found is None:
+        progress.say(
+            f"nothing is verified: {setup.models[winner]} and {setup.models[base]} have no query left that neither "
+            f"has answered and both can."
+        )
+    return found
 
 
 def _regret_bound(search: Search, confidence: float) -> float:

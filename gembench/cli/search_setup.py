@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gembench.data.recording import Recording
     from gembench.live.searching import PaidAnswers
     from gembench.load_race import LoadedRace, RaceNames
-    from gembench.pulls import Answer
+    from gembench.pulls import Answer, Pulls
     from gembench.search import Search
+
+    Check = Callable[[Sequence[str], int, "Rates"], None]
+    """Given the models, Q and the rates that the budget is set by: raises where the search cannot be meant."""
 
 
 class Rates(NamedTuple):
@@ -52,6 +56,7 @@ class SearchSetup(ABC):
         num_queries: Q.
         answer: where answers come from.
         engine: what the answers depend on beside the models.
+        planned_rates: what the budget is set by: the same whenever the search is begun again.
     """
 
     source: str
@@ -60,6 +65,7 @@ class SearchSetup(ABC):
     num_queries: int
     answer: Answer
     engine: Mapping[str, Any]
+    planned_rates: Rates
 
     @property
     @abstractmethod
@@ -80,6 +86,10 @@ class SearchSetup(ABC):
         """How many answers were paid for by this process; those from before cost nothing again."""
 
     @abstractmethod
+    def must_pay(self, wanted: Sequence[Pulls]) -> bool:
+        """Whether these answers have a cost still."""
+
+    @abstractmethod
     def publish(self) -> tuple[str, str]:
         """Write the tensor of all answers, if there is to be one; returns its place and content digest."""
 
@@ -91,7 +101,7 @@ class SearchSetup(ABC):
 class ReplaySetup(SearchSetup):
     """Recorded answers, and a recording that they are put into if one was asked for."""
 
-    def __init__(self, loaded: LoadedRace, names: RaceNames, recording: Recording | None) -> None:
+    def __init__(self, loaded: LoadedRace, names: RaceNames, rates: Rates, recording: Recording | None) -> None:
         from gembench.evaluate.replay import ReplaySource, replayed
         from gembench.live.searching import PaidAnswers
 
@@ -102,6 +112,7 @@ class ReplaySetup(SearchSetup):
         self.models = loaded.models
         self.facts = names.of_models
         self.num_queries = loaded.num_queries
+        self.planned_rates = rates
         self.engine = {"engine": "replay", "tensor": loaded.tensor, "tensor_digest": loaded.digest}
         self._answers: PaidAnswers | None = None
         if recording is None:
@@ -116,9 +127,8 @@ class ReplaySetup(SearchSetup):
 
     @property
     def rates(self) -> Rates:
-        """The means of what the tensor says, or what is assumed."""
-        race = self._loaded.race
-        return Rates(float(race.load_seconds.mean()), float(race.query_seconds.mean()), self._loaded.cost_source)
+        """The means of what the tensor says, or what is given or assumed."""
+        return self.planned_rates
 
     def spent(self, search: Search) -> Spent:
         """As the simulator counts."""
@@ -141,6 +151,11 @@ class ReplaySetup(SearchSetup):
         """None without a recording: a tensor's answers cost nothing."""
         return self._answers.num_new_cells if self._answers is not None else 0
 
+    def must_pay(self, wanted: Sequence[Pulls]) -> bool:
+        """A replay counts what its answers would have cost, wherever it began."""
+        del wanted
+        return True
+
     def publish(self) -> tuple[str, str]:
         """The recording, or the tensor that was replayed."""
         if self._recording is None:
@@ -149,16 +164,37 @@ class ReplaySetup(SearchSetup):
 
 
 @contextlib.contextmanager
-def replay_setup(tensor: str, min_coverage: float, output: str | None) -> Iterator[ReplaySetup]:
-    """Replay a tensor, and keep what is asked of it in a recording, if that is wanted."""
+def replay_setup(
+    tensor: str, min_coverage: float, output: str | None, *, given: Rates | None, check: Check
+) -> Iterator[ReplaySetup]:
+    """Replay a tensor, and keep what is asked of it in a recording, if that is wanted.
+
+    Args:
+        tensor: its name, path or URL.
+        min_coverage: see `load_race`.
+        output: the recording's place.
+        given: what every load and answer is to cost, in place of what the tensor says.
+        check: called before there is anything on the disk.
+    """
     from gembench.data.recording import Recording
     from gembench.load_race import load_race, race_names
 
     loaded = load_race(tensor, min_coverage=min_coverage)
+    if given is not None:
+        loaded = _at_cost(loaded, given)
+    race = loaded.race
+    rates = given or Rates(float(race.load_seconds.mean()), float(race.query_seconds.mean()), loaded.cost_source)
+    check(loaded.models, loaded.num_queries, rates)
     names = race_names(loaded)
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(Recording(output)) if output is not None else None
-        yield ReplaySetup(loaded, names, recording)
+        yield ReplaySetup(loaded, names, rates, recording)
+
+
+def _at_cost(loaded: LoadedRace, rates: Rates) -> LoadedRace:
+    loads = np.full(loaded.num_models, rates.seconds_per_load)
+    queries = np.full(loaded.num_models, rates.seconds_per_query)
+    return replace(loaded, race=replace(loaded.race, load_seconds=loads, query_seconds=queries))
 
 
 def exhaustive_seconds(setup: SearchSetup) -> float:

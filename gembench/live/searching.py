@@ -49,13 +49,7 @@ class PaidAnswers:
 
     def __call__(self, wanted: Sequence[Pulls]) -> Mapping[int, Reply]:
         """Reply for every model."""
-        unpaid: dict[str, list[int]] = {}
-        for model, queries in wanted:
-            name = self._models[model]
-            known = self._read(name)
-            new = [query for query in queries.tolist() if known[query] == NOT_ASKED]
-            if new and not self._rows[name].status.is_failure:
-                unpaid[name] = new
+        unpaid = self.unpaid(wanted)
         if unpaid:
             self._source.ask(unpaid)
             self._rows = {row.id: row for row in self._journal.models()}
@@ -64,6 +58,17 @@ class PaidAnswers:
                 self._end_if_nothing_can_be_graded(name)
                 self.num_new_cells += int((self._read(name)[new] != NOT_ASKED).sum())
         return {pulls.model: self._reply(pulls) for pulls in wanted}
+
+    def unpaid(self, wanted: Sequence[Pulls]) -> dict[str, list[int]]:
+        """By model, the queries that must still be asked."""
+        unpaid = {}
+        for model, queries in wanted:
+            name = self._models[model]
+            known = self._read(name)
+            new = [query for query in queries.tolist() if known[query] == NOT_ASKED]
+            if new and not self._rows[name].status.is_failure:
+                unpaid[name] = new
+        return unpaid
 
     def known(self, model: int) -> NDArray[np.int8]:
         """[Q] what a model, by its number, has answered by now."""
