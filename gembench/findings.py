@@ -86,11 +86,14 @@ def find_base(
 
     None where it is not among the ranked `models`.
     """
-    number = {_without_revision(names[model]): model for model in models}
+    # Of several revisions the one that is named, else the best.
+    number = {_without_revision(names[model]): model for model in reversed(models)}
+    number |= {names[model]: model for model in models}
     if wanted is not None:
-        return number.get(_without_revision(wanted))
+        return number.get(wanted, number.get(_without_revision(wanted)))
     bases = [facts[winner].get("base"), facts[winner].get("parent"), *_most_common(facts, models)]
-    known = [number[_without_revision(base)] for base in bases if base and _without_revision(base) in number]
+    candidates = [number.get(base, number.get(_without_revision(base))) for base in bases if base]
+    known = [model for model in candidates if model is not None]
     return next((base for base in known if base != winner), known[0] if known else None)
 
 

@@ -1,10 +1,12 @@
 """What a search will cost, before it starts: the stages of its policy's plan, their pulls, loads and seconds."""
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from gembench.errors import BudgetError
 from gembench.policy import Policy, Problem, Stage
+from gembench.turn import make_setting
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ class SearchCost:
 
 
 def search_cost(policy: Policy, problem: Problem, *, seconds_per_load: float, seconds_per_query: float) -> SearchCost:
-    """What a policy's plan comes to on a problem."""
+    """What a policy's plan comes to on a problem, or asking everything where the budget pays for that."""
     stages = []
     pulls_left = problem.budget
-    for stage in policy.plan(problem):
+    for stage in make_setting(policy, problem).policy.plan(problem):
         cost = _stage_cost(stage, pulls_left)
         pulls_left -= cost.pulls
         stages.append(cost)
@@ -66,7 +68,10 @@ def budget_for_seconds(
     seconds_per_load: float,
     seconds_per_query: float,
 ) -> int:
-    """The largest budget with which a search should end within so many seconds.
+    """A budget with which a search should end within so many seconds, as large as can be told.
+
+    It is the largest if the time grows with the whole number of queries per model, and with the pulls over that. Rounds
+    of whole queries make the time of halving policies fall now and then where the budget grows: there it may not be.
 
     Raises:
         BudgetError: one query for each model takes longer.
@@ -78,19 +83,17 @@ def budget_for_seconds(
             policy, problem, seconds_per_load=seconds_per_load, seconds_per_query=seconds_per_query
         ).seconds
 
-    least, most = num_models, num_models * num_queries
-    if takes(least) > seconds:
+    if takes(num_models) > seconds:
         raise BudgetError(
             f"{seconds:g} seconds do not pay for one query of each of {num_models} models, which takes about "
-            f"{math.ceil(takes(least)):,} s; give more time, or fewer models."
+            f"{math.ceil(takes(num_models)):,} s; give more time, or fewer models."
         )
-    while least < most:
-        middle = (least + most + 1) // 2
-        if takes(middle) <= seconds:
-            least = middle
-        else:
-            most = middle - 1
-    return least
+    # Asking everything loads each model once, so that it may take less time than a smaller budget.
+    if takes(num_models * num_queries) <= seconds:
+        return num_models * num_queries
+    whole = bisect_right(range(1, num_queries), seconds, key=lambda each: takes(each * num_models)) * num_models
+    budgets = range(whole, min(whole + num_models, num_models * num_queries))
+    return budgets[bisect_right(budgets, seconds, key=takes) - 1]
 
 
 def _stage_cost(stage: Stage, pulls_left: int) -> StageCost:

@@ -51,12 +51,15 @@ class PaidAnswers:
         """Reply for every model."""
         unpaid = self.unpaid(wanted)
         if unpaid:
-            self._source.ask(unpaid)
-            self._rows = {row.id: row for row in self._journal.models()}
-            for name, new in unpaid.items():
-                del self._known[name]
-                self._end_if_nothing_can_be_graded(name)
-                self.num_new_cells += int((self._read(name)[new] != NOT_ASKED).sum())
+            try:
+                self._source.ask(unpaid)
+            finally:
+                # Whatever ended it may have taken back what any model has answered.
+                self._known.clear()
+                self._rows = {row.id: row for row in self._journal.models()}
+            self.num_new_cells += sum(int((self._read(name)[new] != NOT_ASKED).sum()) for name, new in unpaid.items())
+        for model, _ in wanted:
+            self._end_if_nothing_can_be_graded(self._models[model])
         return {pulls.model: self._reply(pulls) for pulls in wanted}
 
     def unpaid(self, wanted: Sequence[Pulls]) -> dict[str, list[int]]:
@@ -93,7 +96,7 @@ class PaidAnswers:
     def _end_if_nothing_can_be_graded(self, name: str) -> None:
         known = self._read(name)
         num_asked = int((known != NOT_ASKED).sum())
-        if num_asked and (known[known != NOT_ASKED] == UNGRADED).all():
+        if num_asked and not self._rows[name].status.is_failure and (known[known != NOT_ASKED] == UNGRADED).all():
             message = f"none of its {num_asked} answers could be graded; look at its responses in the tensor."
             self._journal.end(name, ModelStatus.UNGRADED, message)
             self._rows = {row.id: row for row in self._journal.models()}

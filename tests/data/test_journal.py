@@ -104,6 +104,51 @@ def test_a_forgotten_row_is_pending_and_empty(journal):
     assert journal.num_cells(row.position) == 0
 
 
+def test_a_note_says_what_it_was_last_told_and_outlives_the_process(journal):
+    assert journal.noted("search") is None
+    journal.note("search", {"models": ["a", "b"], "before": [3, 1.5]})
+    journal.note("search", {"models": ["a"], "seed": None})
+    journal.note("other", "é")
+    journal.close()
+    again = Journal(journal.path)
+    assert again.noted("search") == {"models": ["a"], "seed": None}
+    assert again.noted("other") == "é"
+    again.close()
+
+
+def test_notes_are_no_settings(journal):
+    journal.agree_on({"suite": "smoke"})
+    journal.note("suite", "another")
+    assert journal.settings == {"suite": "smoke"}
+    journal.agree_on({"suite": "smoke"})
+
+
+def test_every_load_and_every_cell_is_added_to_what_a_model_cost(journal):
+    journal.commit("a", [cell(0, seconds=0.5), cell(1, seconds=0.25)])
+    journal.end("a", ModelStatus.OK, load_seconds=2.0)
+    journal.end("a", ModelStatus.PENDING)
+    journal.commit("a", [cell(2, outcome=Outcome.UNGRADED, correct=-1, score=None, seconds=1.0)])
+    journal.end("a", ModelStatus.OK, load_seconds=3.5)
+    journal.end("a", ModelStatus.OK)
+    assert journal.costs() == {"a": (3, 1.75, 2, 5.5), "b": (0, 0.0, 0, 0.0)}
+    # The tensor holds the last load alone.
+    assert journal.models()[0].load_seconds == 3.5
+
+
+def test_loads_of_a_forgotten_row_were_paid_for_all_the_same(journal):
+    journal.commit("a", [cell(0)])
+    journal.end("a", ModelStatus.OK, load_seconds=2.0)
+    journal.forget("a")
+    assert journal.costs()["a"] == (0, 0.0, 1, 2.0)
+
+
+def test_what_was_right_wrong_and_ungraded_is_told_by_query(journal):
+    journal.commit("b", [cell(3), cell(0), cell(5, outcome=Outcome.TRUNCATED, correct=-1, score=None)])
+    position = {row.id: row.position for row in journal.models()}
+    assert dict(journal.correct(position["b"])) == {0: 0, 3: 1, 5: -1}
+    assert journal.correct(position["a"]) == []
+
+
 def test_a_second_writer_is_refused_while_the_first_is_there(journal):
     with pytest.raises(TensorError, match="another recording is writing there"):
         Journal(journal.path)
