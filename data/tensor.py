@@ -29,7 +29,7 @@ from gembench.data.stores import (
 )
 from gembench.errors import CorruptTensorError, GembenchError, SchemaError, TensorError, TensorExistsError
 
-ROWS_BEFORE_SHARDS = 1024
+ROWS_BEFORE_SHARDS = 256
 """Up to this many models, each row is a file of its own; beyond, some hundred rows share a file."""
 ROWS_PER_SHARD = 256
 VALUES_PER_CHUNK = 1 << 16
