@@ -55,11 +55,22 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
 
 
 def find_engine(name: str) -> Engine:
-    """The engine of that name, its packages found but not imported; `module:Class` is one of the user's own.
+    """The engine of that name, its packages found but not imported.
 
     Raises:
         UnknownEngineError: no engine has that name; the message gives the nearest.
         MissingExtraError: what it needs is not installed.
+    """
+    engine = engine_named(name)
+    require_extra(engine.extra, *engine.packages)
+    return engine
+
+
+def engine_named(name: str) -> Engine:
+    """The engine of that name, whether it is installed or not; `module:Class` is one of the user's own.
+
+    Raises:
+        UnknownEngineError: no engine has that name; the message gives the nearest.
     """
     module, colon, evaluator = name.partition(":")
     if colon:
@@ -68,9 +79,7 @@ def find_engine(name: str) -> Engine:
         near = difflib.get_close_matches(name, ENGINES, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(ENGINES)}, and MODULE:CLASS."
         raise UnknownEngineError(f"no engine is called '{name}'; {hint}")
-    engine = ENGINES[name]
-    require_extra(engine.extra, *engine.packages)
-    return engine
+    return ENGINES[name]
 
 
 def make_engine(name: str, options: Settings) -> Evaluator:

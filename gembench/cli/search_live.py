@@ -199,10 +199,10 @@ def look_ahead(
 ) -> tuple[Sequence[str], int, Sequence[NotMeasured], Rates]:
     """Before anything is fetched or started: who can run, Q, who cannot, and what loads and answers may cost."""
     from gembench.cli.fetching import look_at
-    from gembench.evaluate.engines import find_engine
+    from gembench.evaluate.engines import engine_named
 
     num_queries = len(suite.load().queries)
-    if not find_engine(engine).reads_files:
+    if not engine_named(engine).reads_files:
         return [source.model for source in sources], num_queries, (), guessed_rates(())
     preflights = look_at(sources)
     can_run = _able(list(preflights), preflights)

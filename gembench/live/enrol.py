@@ -34,15 +34,20 @@ def agree_on_settings(journal: Journal, suite: Suite, engine: Settings, *, with_
 
 
 def still_to_record(journal: Journal, sources: Sequence[ModelSource], *, retry_failed: bool) -> Sequence[ModelSource]:
-    """The models of a list that have no finished row; with `retry_failed` those whose row ended as a failure, too."""
+    """The models of a list that have no finished row; with `retry_failed` those whose row ended as a failure, too.
+
+    A row that is whole as far as a search asked it is not finished.
+    """
     rows = {row.id: row for row in journal.models()}
+    num_queries = len(journal.queries())
     left = []
     for source in sources:
         row = rows.get(source.model)
-        if row is not None and retry_failed and row.status.is_failure:
+        if row is not None and row.status != ModelStatus.PENDING:
+            is_part = row.status == ModelStatus.OK and journal.num_cells(row.position) < num_queries
+            if not is_part and not (retry_failed and row.status.is_failure):
+                continue
             journal.end(row.id, ModelStatus.PENDING)
-        elif row is not None and row.status != ModelStatus.PENDING:
-            continue
         left.append(source)
     return left
 
