@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 NOT_ASKED, UNGRADED = -2, -1
 """What stands for an answer, beside 0 for wrong and 1 for right."""
+ENOUGH_UNGRADED = 8
+"""After so many answers, none of which could be graded, a model has failed."""
 
 
 class Pulls(NamedTuple):
@@ -23,8 +25,7 @@ class Reply:
     """A model's answers.
 
     Attributes:
-        correct: [n] int8, by query: 1 right, 0 wrong, `UNGRADED`, or `NOT_ASKED` where a model failed before. A model
-            none of whose answers, ever, could be graded has failed.
+        correct: [n] int8, by query: 1 right, 0 wrong, `UNGRADED`, or `NOT_ASKED` where a model failed before.
         has_failed: whether the model can answer no more.
     """
 
@@ -34,3 +35,9 @@ class Reply:
 
 Answer = Callable[[Sequence[Pulls]], Mapping[int, Reply]]
 """Puts queries to models; gives a reply for each of them. What was asked before is asked again at no cost."""
+
+
+def is_never_graded(answers: NDArray[np.int8]) -> bool:
+    """Whether a model with these answers, [Q] with `NOT_ASKED` among them, has failed for want of a grade."""
+    asked = answers[answers != NOT_ASKED]
+    return len(asked) >= ENOUGH_UNGRADED and bool((asked == UNGRADED).all())

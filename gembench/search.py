@@ -24,7 +24,7 @@ from gembench.decisions import digest
 from gembench.errors import GembenchError
 from gembench.ledger import Grant, Ledger, open_ledger, raise_on_faults
 from gembench.policy import Ask, Memory, Policy, Problem, Sampling, Stage
-from gembench.pulls import NOT_ASKED, UNGRADED, Answer, Pulls
+from gembench.pulls import NOT_ASKED, UNGRADED, Answer, Pulls, is_never_graded
 from gembench.query_order import OrderKey, model_order_key, order_key, query_at
 from gembench.turn import Setting, absorb, ask_key, choose, make_setting, ranking, run_key
 
@@ -201,15 +201,15 @@ class Search:
         for model, queries in wanted:
             reply = replies[model]
             self.answers[model, queries] = reply.correct
-            if reply.has_failed:
+            if reply.has_failed or is_never_graded(self.answers[model]):
                 failed.add(model)
         self.failed |= failed
         return failed
 
     def _num_correct(self, wanted: Sequence[Pulls]) -> dict[int, int]:
-        """Right answers of each model. One that cannot be graded counts as the model's others do on average.
+        """Right answers of each model. One without a grade counts as the model's others do on average.
 
-        A model that has no others here counts as all models do.
+        Before a model has any grade, all models' answers stand for its others, and before any there is a half.
         """
         num_correct = {}
         for model, queries in wanted:
@@ -218,9 +218,8 @@ class Search:
             num_right = int((answers == 1).sum())
             if num_ungraded:
                 of_model = self.answers[model][self.answers[model] >= 0]
-                # It may have graded answers to queries of another search alone.
                 graded = of_model if of_model.size else self.answers[self.answers >= 0]
-                num_right += int(num_ungraded * graded.mean() + 0.5) if graded.size else 0
+                num_right += int(num_ungraded * (graded.mean() if graded.size else 0.5) + 0.5)
             num_correct[model] = num_right
         return num_correct
 

@@ -11,7 +11,7 @@ from gembench.data.status import ModelStatus
 from gembench.errors import GembenchError
 from gembench.live.row import Candidate
 from gembench.live.workers import Workers
-from gembench.pulls import NOT_ASKED, UNGRADED, Pulls, Reply
+from gembench.pulls import NOT_ASKED, Pulls, Reply, is_never_graded
 
 
 class AnswersTakenBackError(GembenchError):
@@ -59,7 +59,7 @@ class PaidAnswers:
                 self._rows = {row.id: row for row in self._journal.models()}
             self.num_new_cells += sum(int((self._read(name)[new] != NOT_ASKED).sum()) for name, new in unpaid.items())
         for model, _ in wanted:
-            self._end_if_nothing_can_be_graded(self._models[model])
+            self._end_if_never_graded(self._models[model])
         return {pulls.model: self._reply(pulls) for pulls in wanted}
 
     def unpaid(self, wanted: Sequence[Pulls]) -> dict[str, list[int]]:
@@ -81,8 +81,8 @@ class PaidAnswers:
     def _reply(self, pulls: Pulls) -> Reply:
         name = self._models[pulls.model]
         correct = self._read(name)[pulls.queries]
-        has_failed = self._rows[name].status.is_failure and bool((correct == NOT_ASKED).any())
-        return Reply(correct, has_failed or self._rows[name].status == ModelStatus.UNGRADED)
+        # What a model answered before it failed stands, so that a search begun again loses it where this one did.
+        return Reply(correct, self._rows[name].status.is_failure and bool((correct == NOT_ASKED).any()))
 
     def _read(self, name: str) -> NDArray[np.int8]:
         """[Q] what the model has answered."""
@@ -93,10 +93,10 @@ class PaidAnswers:
             self._known[name] = known
         return self._known[name]
 
-    def _end_if_nothing_can_be_graded(self, name: str) -> None:
+    def _end_if_never_graded(self, name: str) -> None:
         known = self._read(name)
-        num_asked = int((known != NOT_ASKED).sum())
-        if num_asked and not self._rows[name].status.is_failure and (known[known != NOT_ASKED] == UNGRADED).all():
+        if not self._rows[name].status.is_failure and is_never_graded(known):
+            num_asked = int((known != NOT_ASKED).sum())
             message = f"none of its {num_asked} answers could be graded; look at its responses in the tensor."
             self._journal.end(name, ModelStatus.UNGRADED, message)
             self._rows = {row.id: row for row in self._journal.models()}
