@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from gembench.confidence import simultaneous_accuracy_intervals
+from gembench.confidence import accuracy_intervals, simultaneous_accuracy_intervals
 from gembench.gem_card import CardModel, Margin, Verification
+from gembench.gem_card.facts import Against
 from gembench.gems import gem_probability
 from gembench.paired_difference import difference_interval
 from gembench.pulls import NOT_ASKED, Answer, Pulls
@@ -108,14 +109,33 @@ def most_downloaded(models: Sequence[int], facts: Sequence[Mapping[str, Any]]) -
     return max(known, key=lambda model: known[model]) if known else None
 
 
-def margin(against: Any, winner: int, other: int, name: str, answers: NDArray[np.int8], *, confidence: float) -> Margin:
-    """The winner's lead on the queries that both answered, and an interval of the lead over all queries."""
-    common, only_winner, only_other = _compared(answers[winner], answers[other])
-    # Any of the M could have won, and the interval is to hold whichever did.
+def margin(
+    against: Against,
+    winner: int,
+    other: int,
+    name: str,
+    answers: NDArray[np.int8],
+    *,
+    shares_queries: bool,
+    confidence: float,
+) -> Margin:
+    """The winner's lead, and an interval of it over all queries, which holds whichever of the M models won.
+
+    Where the models meet the queries in one order, it is counted on those that both answered. Where each has its own,
+    the common queries are no random draw, and it is the difference of the means.
+    """
     error = (1 - confidence) / len(answers)
-    low, high = difference_interval(common, only_winner, only_other, answers.shape[1], error=error)
-    difference = (only_winner - only_other) / common if common else None
-    return Margin(against, name, difference, (float(low), float(high)), common)
+    num_queries = answers.shape[1]
+    if shares_queries:
+        common, only_winner, only_other = _compared(answers[winner], answers[other])
+        low, high = difference_interval(common, only_winner, only_other, num_queries, error=error)
+        difference = (only_winner - only_other) / common if common else None
+        return Margin(against, name, difference, (float(low), float(high)), common)
+    num_asked, num_correct = tallies(answers[[winner, other]])
+    (low, high), (low_other, high_other) = accuracy_intervals(num_asked, num_correct, num_queries, error=error / 2)
+    means = num_correct / np.maximum(num_asked, 1)
+    difference = float(means[0] - means[1]) if num_asked.all() else None
+    return Margin(against, name, difference, (float(low - high_other), float(high - low_other)), 0)
 
 
 def chance_of_a_gem(

@@ -45,6 +45,7 @@ class Search:
         num_queries: Q.
         budget: B: the most pulls, those of models that failed among them.
         answer: where answers come from.
+        racing: the models in the race, by their places in it; all M by default.
         sampling: whether all models meet the queries in one order; by default as the policy's source does.
         seed: as `simulate`'s.
         run: which of the simulator's runs this is.
@@ -54,6 +55,8 @@ class Search:
     Attributes:
         answers: [M, Q] int8, what came so far: 1, 0, `UNGRADED` or `NOT_ASKED`; see `pulls`.
         failed: the models that failed.
+        racing: the models in the race, those that failed among them.
+        budget: B, or what all cells of the race come to.
 
     Raises:
         BudgetError: the budget is under one pull a model.
@@ -67,6 +70,7 @@ class Search:
         budget: int,
         answer: Answer,
         *,
+        racing: Sequence[int] | None = None,
         sampling: Sampling | None = None,
         seed: int = 0,
         run: int = 0,
@@ -75,7 +79,8 @@ class Search:
     ) -> None:
         self.answers = np.full((num_models, num_queries), NOT_ASKED, np.int8)
         self.failed: set[int] = set()
-        self.budget = min(budget, num_models * num_queries)
+        self.racing = tuple(range(num_models) if racing is None else racing)
+        self.budget = min(budget, len(self.racing) * num_queries)
         self._policy = policy
         self._sampling = sampling
         self._words = jnp.asarray([seed & 0xFFFFFFFF, seed >> 32], jnp.uint32)
@@ -150,12 +155,12 @@ class Search:
             ending = self._play()
             if ending is not None:
                 return ending
-            if len(self.failed) == len(self.answers):
-                raise NobodyLeftError(f"all {len(self.answers)} models failed; nothing is left to search.")
+            if len(self.failed) == len(self.racing):
+                raise NobodyLeftError(f"all {len(self.racing)} models failed; nothing is left to search.")
             self._race = self._new_race()
 
     def _new_race(self) -> "_Race":
-        models = [model for model in range(len(self.answers)) if model not in self.failed]
+        models = [model for model in self.racing if model not in self.failed]
         budget = self.budget - int((self.answers[sorted(self.failed)] != NOT_ASKED).sum())
         problem = Problem(len(models), self.answers.shape[1], min(budget, len(models) * self.answers.shape[1]))
         return _Race(make_setting(self._policy, problem, self._sampling), models, run_key(self._words, self._run))
@@ -183,7 +188,7 @@ class Search:
                     return None
                 if failed:
                     race.withdraw(failed)
-                    if len(self.failed) == len(self.answers):
+                    if len(self.failed) == len(self.racing):
                         return None
                     continue
                 race.absorb(index, repeat, turn, self._num_correct(wanted))

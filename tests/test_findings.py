@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
+from gembench.confidence import accuracy_intervals
 from gembench.findings import (
     bound_on_regret,
     card_models,
@@ -185,25 +186,25 @@ def test_the_most_downloaded_is_among_those_whose_downloads_are_known():
 def test_a_margin_is_counted_on_the_queries_that_both_answered():
     answers = answers_of("11101u1.110.", "1000.011....", "............")
     # Both answered queries 0 to 3 and 6; only the winner has 1 and 2 right, and nothing is right of the other alone.
-    found = margin("base", 0, 1, "org/base", answers, confidence=0.95)
+    found = margin("base", 0, 1, "org/base", answers, shares_queries=True, confidence=0.95)
     assert (found.against, found.model) == ("base", "org/base")
     assert found.num_common == 5
     assert found.difference == 2 / 5
     low, high = difference_interval(5, 2, 0, 12, error=0.05 / 3)
     assert found.interval == pytest.approx((float(low), float(high)))
     assert found.interval[0] < 2 / 5 < found.interval[1]
-    turned = margin("base", 1, 0, "x", answers, confidence=0.95)
+    turned = margin("base", 1, 0, "x", answers, shares_queries=True, confidence=0.95)
     assert turned.difference == -2 / 5
     assert turned.interval == (-found.interval[1], -found.interval[0])
 
 
 def test_a_margin_over_all_queries_is_known():
-    found = margin("most_downloaded", 1, 0, "x", answers_of("1100", "1011"), confidence=0.95)
+    found = margin("most_downloaded", 1, 0, "x", answers_of("1100", "1011"), shares_queries=True, confidence=0.95)
     assert (found.difference, found.interval, found.num_common) == (0.25, (0.25, 0.25), 4)
 
 
 def test_without_a_common_query_there_is_no_margin():
-    found = margin("base", 0, 1, "x", answers_of("11..", "..00"), confidence=0.95)
+    found = margin("base", 0, 1, "x", answers_of("11..", "..00"), shares_queries=True, confidence=0.95)
     assert (found.difference, found.interval, found.num_common) == (None, (-1.0, 1.0), 0)
 
 
@@ -331,3 +332,14 @@ def test_a_model_that_fails_cannot_be_verified(failing):
     answers = answers_of("1...", "0...")
     assert verified(Recorded("1111", "0000", failing={failing}), answers, range(4), 4) is None
     assert answers[failing].tolist() == [[1, 0][failing], N, N, N]
+
+
+def test_models_with_orders_of_their_own_are_compared_by_their_means():
+    """Three of four right against one of two: the interval is the one's ends less the other's, at half the error."""
+    answers = answers_of("111.0...", ".....01.")
+    found = margin("base", 0, 1, "x", answers, shares_queries=False, confidence=0.9)
+    assert (found.difference, found.num_common) == (0.25, 0)
+    (low, high), (low_other, high_other) = accuracy_intervals([4, 2], [3, 1], 8, error=0.1 / 2 / 2)
+    assert found.interval == (low - high_other, high - low_other)
+    silent = margin("base", 0, 1, "x", answers_of("11", ".."), shares_queries=False, confidence=0.9)
+    assert silent.difference is None

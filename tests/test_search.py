@@ -224,3 +224,27 @@ def test_before_the_first_ask_is_complete_models_are_ranked_by_what_has_come():
     search.answers[1, :2] = 1
     search.answers[2, :2] = 1, 0
     assert search.ranking() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("name", ["ucb_e", "accelerated_sequential_halving"])
+def test_a_newcomer_in_the_place_of_the_worst_pays_for_its_own_queries_and_hardly_more(name):
+    race = race_named("recorded")
+    num_models = len(race.correct) - 1
+    newcomer = num_models  # the last row
+    for seed in range(3):
+        models = Models(race.correct)
+        settings = {"racing": range(num_models), "seed": seed}
+        search = Search(make_policy(name), num_models + 1, 400, 10 * num_models, models, **settings)
+        search.run()
+        assert newcomer not in search.ranking()
+        paid_before = len(models.paid)
+        worst = search.ranking()[-1]
+        racing = [newcomer if model == worst else model for model in range(num_models)]
+        again = Search(make_policy(name), num_models + 1, 400, 10 * num_models, models, **settings | {"racing": racing})
+        again.run()
+        assert again.plan == search.plan
+        assert sorted(again.ranking()) == sorted(racing)
+        assert (again.answers[worst] == NOT_ASKED).all()
+        num_new = len(models.paid) - paid_before
+        num_own = (again.answers[newcomer] != NOT_ASKED).sum()
+        assert num_own <= num_new <= num_own + 10  # where it is asked, another is not, and may be asked something new

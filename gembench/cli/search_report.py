@@ -126,9 +126,10 @@ def _margin(margin: Margin) -> str:
     low, high = margin.interval
     if margin.difference is None:
         return f"It and {what}, {margin.model}, have no query in common."
+    on = f", on {margin.num_common:,} common queries" if margin.num_common else ""
     return (
-        f"{margin.difference * 100:+.1f} points against {what}, {margin.model}, on {margin.num_common:,} common "
-        f"queries (over all queries {low * 100:+.1f} to {high * 100:+.1f})."
+        f"{margin.difference * 100:+.1f} points against {what}, {margin.model}{on} (over all queries "
+        f"{low * 100:+.1f} to {high * 100:+.1f})."
     )
 
 

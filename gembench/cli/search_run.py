@@ -223,7 +223,15 @@ def sum_up(
         regret_bound=_regret_bound(search, choice.confidence),
         ranking=card_models(answers, ranking, names, facts, num_shown=choice.top_k, confidence=choice.confidence),
         margins=tuple(
-            margin(against, winner, other, names[other], answers, confidence=choice.confidence)
+            margin(
+                against,
+                winner,
+                other,
+                names[other],
+                answers,
+                shares_queries=search.sampling == "shared",
+                confidence=choice.confidence,
+            )
             for against, other in rivals.items()
             if other is not None and other != winner
         ),

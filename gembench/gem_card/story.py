@@ -176,6 +176,8 @@ def _margin(called: str, against: Against, margin: Margin | None) -> Figure:
     common = (
         f"counted on the {counted(margin.num_common, 'query')} that both answered"
         if margin.num_common
+        else "the difference of their means"
+        if margin.difference is not None
         else "for the two have no query in common"
     )
     return Figure(
