@@ -5,7 +5,7 @@ import pytest
 
 from gembench.errors import BudgetError
 from gembench.policies.catalog import CATALOG, make_policy
-from gembench.policy import Problem
+from gembench.policy import Problem, Stage
 from gembench.pulls import Reply
 from gembench.search import Search
 from gembench.search_plan import StageCost, budget_for_seconds, search_cost
@@ -41,6 +41,19 @@ def test_an_index_policy_may_load_a_model_at_every_pull():
         StageCost(num_models=1, num_queries=1, repeats=8, pulls=8, model_loads=8),
     )
     assert (cost.pulls, cost.model_loads, cost.seconds) == (12, 12, 12 * 3.5)
+
+
+def test_a_plan_that_could_ask_for_more_is_cut_at_the_budget():
+    class Greedy:
+        sampling = "shared"
+
+        def plan(self, problem):
+            del problem
+            return Stage(4, 1), Stage(2, 3, repeats=5), Stage(1, 1, repeats=9)
+
+    cost = search_cost(Greedy(), Problem(4, 10, 20), **RATES)
+    assert [(stage.pulls, stage.model_loads) for stage in cost.stages] == [(4, 4), (16, 10), (0, 0)]
+    assert (cost.pulls, cost.seconds) == (20, 20 * 0.5 + 14 * 3.0)
 
 
 @pytest.mark.parametrize("policy", CATALOG)

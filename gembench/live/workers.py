@@ -102,27 +102,24 @@ class Workers:
                 candidate = next(candidates, None)
                 if candidate is None:
                     break
-                evaluator = self._pick(idle, candidate, queries)
+                evaluator = self._pick(idle, candidate)
                 idle.remove(evaluator)
                 wanted = None if queries is None else queries[candidate.model]
                 running[self._pool.submit(self._work, evaluator, candidate, wanted)] = evaluator
             while running:
                 self._wait(running, idle)
 
-    def _pick(
-        self, idle: Sequence[Evaluator], candidate: Candidate, queries: Mapping[str, Sequence[int]] | None
-    ) -> Evaluator:
-        """The one that holds the model; else one that was not lost with it, whose own is not wanted in this pass.
+    def _pick(self, idle: Sequence[Evaluator], candidate: Candidate) -> Evaluator:
+        """The one that holds the model; else one that was not lost with it, and of those the one longest out of use.
 
-        Of several, the one that answered longest ago: models that take turns are then held by a worker each.
+        So models that take turns are held by a worker each.
         """
-        by_last_answer = list(self._held)
+        by_last_use = list(self._held)
 
-        def cost(evaluator: Evaluator) -> tuple[bool, int, bool, int]:
-            held = self._held.get(evaluator)
-            is_wanted = queries is not None and held in queries
-            age = by_last_answer.index(evaluator) if evaluator in by_last_answer else -1
-            return held != candidate.model, evaluator in self._lost_with[candidate.model], is_wanted, age
+        def cost(evaluator: Evaluator) -> tuple[bool, bool, int]:
+            is_other = self._held.get(evaluator) != candidate.model
+            last_use = by_last_use.index(evaluator) if evaluator in by_last_use else -1
+            return is_other, evaluator in self._lost_with[candidate.model], last_use
 
         return min(idle, key=cost)
 
@@ -153,7 +150,6 @@ class Workers:
             self._record(evaluator, candidate, queries)
             self._losses_in_a_row[evaluator] = 0
         except EvaluatorLost as lost:
-            self._held.pop(evaluator, None)
             self._losses_in_a_row[evaluator] += 1
             self._lost_with[candidate.model].append(evaluator)
             self._lose(candidate, lost)

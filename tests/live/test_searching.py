@@ -302,11 +302,14 @@ def test_a_model_that_cannot_be_loaded_leaves_its_budget_to_the_others(store, po
 @pytest.mark.parametrize("num_answers", [1, 5, 9])
 def test_a_model_that_fails_midway_keeps_what_it_answered_and_leaves(store, policy, model, num_answers):
     name = NAMES[model]
-    with ground(store, [Dying(num_answers, CRASH, name)]) as live:
+    puppet = Dying(num_answers, CRASH, name)
+    with ground(store, [puppet]) as live:
         search = live.run(policy, queries_per_model=6)
         assert live.status_of(name) == (ModelStatus.ENGINE_CRASHED, "it crashed")
         num_paid = sum(cell[0] == name for cell in live.cells)
+        num_loads = len(puppet.loaded)
         again = live.run(policy, queries_per_model=6)
+        assert len(puppet.loaded) == num_loads
         assert search.pulls == len(live.cells)
     expected = replay_of(policy, failing(model, num_paid), queries_per_model=6)
     assert search.failed == {model}
@@ -314,6 +317,15 @@ def test_a_model_that_fails_midway_keeps_what_it_answered_and_leaves(store, poli
     assert search.decision_digest == again.decision_digest == expected.decision_digest
     assert search.ranking() == again.ranking() == expected.ranking()
     assert search.pulls == expected.pulls
+
+
+def test_a_model_that_failed_is_not_held(store):
+    with ground(store, [Dying(1, CRASH, "m0")]) as live:
+        live.source.ask({"m0": [0]})
+        assert list(live.workers.held) == []
+        live.source.ask({"m1": [0]})
+        live.source.ask({"m0": [2]})
+        assert list(live.workers.held) == []
 
 
 @pytest.mark.parametrize("lost", [0, 1])
@@ -328,6 +340,14 @@ def test_a_model_whose_worker_is_lost_is_taken_up_by_another(store, lost):
     assert not search.failed
     assert search.decision_digest == expected.decision_digest
     assert NAMES[lost] in puppets[1 - lost].loaded
+
+
+def test_a_model_that_is_asked_alone_is_taken_up_by_a_worker_that_was_not_lost_with_it(store):
+    puppets = [Puppet(fail_after={"m0": (0, EvaluatorLost("node 7 is gone"))}), Puppet()]
+    with ground(store, puppets) as live:
+        live.source.ask({"m0": [0]})
+        assert live.status_of("m0")[0] == ModelStatus.OK
+    assert [puppet.loaded for puppet in puppets] == [["m0"], ["m0"]]
 
 
 def test_a_model_that_two_workers_were_lost_with_has_failed(store):
@@ -453,6 +473,11 @@ def test_rows_that_a_bad_swap_spoilt_are_taken_back_and_the_search_begun_anew_de
         assert {live.status_of(name)[0] for name in elsewhere} == {ModelStatus.PENDING}
         search = live.run("sequential_halving", queries_per_model=6)
         assert live.cells == {cell: rows[NAMES.index(cell[0]), cell[1]] for cell in live.cells}
+        # A model that is held needs no engine of its own.
+        num_starts, (held,) = len(puppet.starts), live.workers.held
+        live.source.ask({held: [query for query in range(12) if (held, query) not in live.cells]})
+        assert len(puppet.starts) == num_starts
+        assert live.status_of(held)[0] == ModelStatus.OK
     assert search.decision_digest == expected.decision_digest
     assert search.ranking() == expected.ranking()
     assert (search.answers == expected.answers).all()
@@ -464,15 +489,15 @@ def test_rows_that_a_bad_swap_spoilt_are_taken_back_and_the_search_begun_anew_de
 
 def test_a_model_that_is_held_already_is_no_swap_and_not_checked_again(store):
     puppet = Swapping()
-    with ground(store, [puppet], canary_every=2) as live:
+    with ground(store, [puppet], canary_every=3) as live:
         live.source.ask({"m0": [0], "m1": [0]})
-        for query in range(1, 9):
-            live.source.ask({"m1": [query]})
+        for query in range(9):
+            live.source.ask({"m2": [query]})
         assert checks_of(live) == [("m1", True, ())]
-        live.source.ask({"m2": [0]})
-    # m2 is the second swap.
-    assert [model for model, _, _ in checks_of(live)] == ["m1", "m2"]
-    assert puppet.starts == [["m0", "m1"], ["m1", "m2"], ["m2"]]
+        live.source.ask({"m3": [0]})
+    # m1 is the first swap, m3 the third.
+    assert [model for model, _, _ in checks_of(live)] == ["m1", "m3"]
+    assert puppet.starts == [["m0", "m1"], ["m1", "m2", "m3"], ["m3"]]
 
 
 def test_a_model_that_a_fresh_engine_cannot_load_is_not_taken_to_be_held(store):

@@ -108,6 +108,8 @@ class Swapping(Puppet):
         super().load(checkpoint)
 
     def answer(self, requests):
+        if self.is_stopped:
+            raise EvaluatorFailure(ModelStatus.ENGINE_CRASHED, "no engine runs")
         is_stale = self.stale_from in self.starts[-1] and not self.is_fresh
         for position, answer in super().answer(requests):
             yield position, Answer(text=" 0") if is_stale and answer.log_likelihood is None else answer
