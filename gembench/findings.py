@@ -225,7 +225,7 @@ def _against_first(answers: NDArray[np.int8]) -> PairedCounts:
 
 
 def _most_common(facts: Sequence[Mapping[str, Any]], models: Sequence[int]) -> list[str]:
-    bases = [str(facts[model]["base"]) for model in models if facts[model].get("base")]
+    bases = [_without_revision(str(facts[model]["base"])) for model in models if facts[model].get("base")]
     return sorted(set(bases), key=lambda base: (-bases.count(base), base))
 
 

@@ -175,8 +175,10 @@ def test_the_last_two_stay_each_with_its_own_worker(store):
     with ground(store, puppets) as live:
         for query in range(4):
             live.source.ask({"m4": [query], "m1": [query]})
-        live.source.ask({"m4": [4]})
-        live.source.ask({"m1": [4, 5]})
+        for query in (4, 5):
+            live.source.ask({"m4": [query]})
+        for query in (4, 5):
+            live.source.ask({"m1": [query]})
     assert [puppet.loaded for puppet in puppets] == [["m1"], ["m4"]]
 
 
