@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from needs import needs_harness
 
 from gembench.errors import ContractError
 from gembench.runs import Runs
@@ -195,3 +196,111 @@ def test_runs_that_a_tensor_of_few_queries_cannot_pay_for_buy_every_cell(gembenc
     monkeypatch.setattr("gembench.experiment.simulate", note)
     result = gembench("simulate", small, "-p", "uniform", "-n", 1000, "--json", "-")
     assert json.loads(result.stdout)["rows"][0]["budget"] == seen[0] == 8 * 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("-m", "org/a,org/b", "-s", "smoke", "-e", "scripted"), "say by --output"),
+        (("-s", "smoke", "-e", "scripted", "-o", "out.zarr"), "either by --models or by --tree"),
+        (("-m", "org/a,org/b", "-s", "smoke", "-e", "scripted", "--tensor", "small.npz"), "--engine replay"),
+        (("-e", "replay"), "say by --tensor"),
+        (("-e", "replay", "--tensor", "small.npz", "-m", "org/a"), "--models is for live engines"),
+        (("-e", "replay", "--tensor", "small.npz", "--tree", "org/a"), "--tree is for live engines"),
+        (("-e", "replay", "--tensor", "small.npz", "-s", "smoke"), "--suite is for live engines"),
+        (("-e", "replay", "--tensor", "smal.npz", "-o", "out.zarr"), "smal.npz"),
+    ],
+)
+def test_a_search_that_cannot_be_meant_is_refused_before_there_is_anything_on_the_disk(
+    gembench, small, tmp_path, monkeypatch, arguments, expected
+):
+    monkeypatch.chdir(tmp_path)
+    result = gembench("search", *arguments)
+    assert expected in line_of(result)
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == [small]
+
+
+@needs_harness
+@pytest.mark.parametrize(
+    ("models", "suite", "engine", "output", "expected"),
+    [
+        ("org/a,org/b", "smoke", "scripted", "no/such/out.zarr", "there is no folder"),
+        ("org/a,org/b", "smoke", "scripted", "s3://bucket/out.zarr", "local folder"),
+        ("org/a,org/b", "smok", "scripted", "out.zarr", "did you mean smoke"),
+        ("org/a,org/b", "smoke", "scriptd", "out.zarr", "did you mean scripted"),
+        ("org/a,org/b", "smoke", "scripted:speed=3", "out.zarr", "speed"),
+        ("no such folder", "smoke", "scripted", "out.zarr", "neither a folder here nor an id"),
+    ],
+)
+def test_a_live_search_of_what_does_not_exist_is_refused_before_there_is_anything_on_the_disk(
+    gembench, small, tmp_path, monkeypatch, models, suite, engine, output, expected
+):
+    monkeypatch.chdir(tmp_path)
+    result = gembench("search", "-m", models, "-s", suite, "-e", engine, "-o", output)
+    assert expected in line_of(result)
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == [small]
+
+
+LIVE = ("-m", "org/model-0,org/model-1,org/model-2", "-s", "smoke", "-e", "scripted")
+REPLAYED = ("-e", "replay", "--tensor", "small.npz")
+
+
+@pytest.mark.parametrize("ground", [pytest.param(LIVE, marks=needs_harness), REPLAYED], ids=["live", "replay"])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("-p", "ucbe"), "did you mean ucb"),
+        (("-p", "ucb_e:exploratoin=3"), "exploration"),
+        (("-n", "0"), "0 is not a positive number of queries"),
+        (("-n", "ten"), "'ten' is not a number"),
+        (("-n", "0.5"), "under one pull for each of"),
+        (("--budget-seconds", "9", "--seconds-per-load", "5", "--seconds-per-query", "1"), "9 seconds do not pay for"),
+        (("--budget-seconds", "0"), "0.0 is not in the range"),
+        (("--seconds-per-load", "5"), "give both --seconds-per-load and --seconds-per-query"),
+        (("--base", "org/model-99"), "--base org/model-99 is not among the"),
+        (("--sampling", "both"), "'auto', 'shared', 'independent'"),
+        (("--stop-within", "1"), "1.0 is not in the range"),
+        (("--confidence", "0.4"), "0.4 is not in the range"),
+        (("--top-k", "0"), "0 is not in the range"),
+        (("--verify", "0"), "0 is not in the range"),
+        (("--run", "-1"), "-1 is not in the range"),
+        (("--card", "card.pdf"), "card.pdf: the name must end in .html or .md or .json"),
+        (("--card", "missing/card.md"), "cannot write"),
+        (("--card", "/proc/card.md"), "cannot write"),
+        (("--json", "missing/found.json"), "cannot write"),
+    ],
+)
+def test_a_setting_of_a_search_that_cannot_be_costs_nothing_and_leaves_nothing(
+    gembench, small, tmp_path, monkeypatch, ground, options, expected
+):
+    monkeypatch.chdir(tmp_path)
+    result = gembench("search", *ground, "-o", "out.zarr", *options)
+    assert expected in line_of(result)
+    assert result.exit_code == 2
+    assert list(tmp_path.iterdir()) == [small]
+
+
+@needs_harness
+@pytest.mark.parametrize("options", [("-p", "ucbe"), ("-n", "0.5"), ("--base", "org/model-99")])
+def test_a_mistyped_search_leaves_the_store_of_the_right_one_as_it_was(gembench, tmp_path, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    right = ("search", *LIVE, "-o", "out.zarr", "-n", 3, "--json", "-")
+    first = json.loads(gembench(*right).stdout)
+    more = ("search", "-m", "org/model-0,org/model-1,org/model-2,org/model-3", *LIVE[2:], "-o", "out.zarr")
+    result = gembench(*more, "-n", 3, *options)
+    assert result.exit_code == 2
+    # Who was in the race is remembered still, so that the newcomer stays out without --watch.
+    again = json.loads(gembench(*more, "-n", 3, "--json", "-").stdout)
+    assert (again["new_cells"], again["decision_digest"]) == (0, first["decision_digest"])
+
+
+def test_a_search_over_what_is_no_recording_leaves_it_alone(gembench, small, tmp_path):
+    result = gembench("search", "-e", "replay", "--tensor", small, "-n", 2, "-o", small.with_name("small.npz"))
+    assert result.exit_code == 2
+    (tmp_path / "taken.zarr").mkdir()
+    result = gembench("search", "-e", "replay", "--tensor", small, "-n", 2, "-o", tmp_path / "taken.zarr")
+    assert result.exit_code == 1
+    assert "choose another place" in line_of(result)
+    assert not list((tmp_path / "taken.zarr").iterdir())

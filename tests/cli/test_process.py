@@ -41,6 +41,7 @@ def environment(tmp_path):
         ["simulate", "--help"],
         ["recommend", "--help"],
         ["record", "--help"],
+        ["search", "--help"],
         ["rescore", "--help"],
         ["--version"],
         ["info", "--help"],
