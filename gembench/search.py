@@ -109,8 +109,8 @@ class Search:
 
     @property
     def pulls(self) -> int:
-        """Cells paid for."""
-        return int((self.answers != NOT_ASKED).sum())
+        """Cells paid for by the models in the race."""
+        return int((self.answers[list(self.racing)] != NOT_ASKED).sum())
 
     @property
     def model_loads(self) -> NDArray[np.int64]:
@@ -124,8 +124,11 @@ class Search:
         return digest(np.asarray(asked, np.int32).reshape(-1, 2), len(asked))
 
     def ranking(self) -> list[int]:
-        """The models that have not failed, best first, by the answers so far."""
-        return [model for model in self._race.ranking(self.answers) if model not in self.failed]
+        """The models that have not failed, best first, by the answers so far; those that are not in the race last."""
+        outside = (model for model in range(len(self.answers)) if model not in self.racing)
+        others = [model for model in outside if (self.answers[model] >= 0).any()]
+        ranked = [*self._race.ranking(self.answers), *_by_mean(others, self.answers)]
+        return [model for model in ranked if model not in self.failed]
 
     def take_whole_rows(self, known: Callable[[int], NDArray[np.int8]]) -> None:
         """After an interruption: take the answers of those models that had answered all of the last ask.
@@ -322,12 +325,16 @@ class _Race:
     def ranking(self, answers: NDArray[np.int8]) -> list[int]:
         """The models of the race, best first; before the first ask is complete, by the means of what has come."""
         if self.num_asks == 0:
-            of_race = answers[self._models]
-            num_graded = np.maximum((of_race >= 0).sum(axis=1), 1)
-            best_first = np.argsort(-((of_race == 1).sum(axis=1) / num_graded), kind="stable")
-        else:
-            best_first = np.asarray(_ranking(self.setting)(self._rng_key, self.ledger, self._memory))
+            return _by_mean(self._models.tolist(), answers)
+        best_first = np.asarray(_ranking(self.setting)(self._rng_key, self.ledger, self._memory))
         return [int(model) for model in self._models[best_first]]
+
+
+def _by_mean(models: Sequence[int], answers: NDArray[np.int8]) -> list[int]:
+    """Some models by their share of right answers, best first."""
+    of_models = answers[list(models)]
+    means = (of_models == 1).sum(axis=1) / np.maximum((of_models >= 0).sum(axis=1), 1)
+    return [models[place] for place in np.argsort(-means, kind="stable")]
 
 
 @lru_cache(maxsize=1024)

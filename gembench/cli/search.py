@@ -109,7 +109,7 @@ def search(
                 on_event=progress.on_event,
             )
         )
-        contest = decide(choice, setup.planned_rates, len(setup.models), setup.num_queries)
+        contest = decide(choice, setup.planned_rates, len(setup.racing), setup.num_queries)
         if dry_run:
             print_plan(contest, planned(contest, setup.rates), setup.rates, (), json_path)
             return 0

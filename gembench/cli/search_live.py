@@ -29,10 +29,19 @@ _NOTE = "search"
 
 
 class _RaceNote(NamedTuple):
-    """What the journal knows of a search, beside its cells: `settings` are those that its decisions depend on."""
+    """What the journal knows of a search, beside its cells.
+
+    Attributes:
+        settings: what its decisions depend on.
+        models: all that are or were in the race, by their numbers.
+        racing: the numbers of those in the race, by their places in it.
+        rates: what its budget is set by.
+        before: what the recording had cost before it began.
+    """
 
     settings: Mapping[str, Any]
     models: Sequence[str]
+    racing: Sequence[int]
     rates: Rates
     before: Spent
 
@@ -43,38 +52,37 @@ class LiveSetup(SearchSetup):
     Args:
         source: the suite's name.
         recording: where the cells are.
-        models: those in the race.
+        race: who is in the race.
+        newcomers: ids of models that wait to join it.
         workers: what answers.
         fetch: brings models here.
-        planned_rates: what loads and answers are taken to cost, until the first have been measured.
-        before: what the recording had cost before this search.
     """
 
     def __init__(
         self,
         source: str,
         recording: Recording,
-        models: Sequence[str],
+        race: _RaceNote,
+        newcomers: Sequence[str],
         workers: Workers,
         fetch: Fetch,
-        planned_rates: Rates,
-        before: Spent,
     ) -> None:
         from gembench.live.searching import LiveSource, PaidAnswers
 
         journal = recording.journal
         rows = {row.id: row for row in journal.models()}
         self.source = source
-        self.models = models
-        self.facts = [rows[name].coordinates for name in models]
+        self.models = [*race.models, *newcomers]
+        self.racing = race.racing
+        self.facts = [rows[name].coordinates for name in self.models]
         self.num_queries = len(journal.queries())
         self.engine = journal.settings["engine"]
-        self._answers = PaidAnswers(journal, models, LiveSource(journal, workers, fetch))
+        self._answers = PaidAnswers(journal, self.models, LiveSource(journal, workers, fetch))
         self._workers = workers
         self.answer = self._answers
         self._recording = recording
-        self.planned_rates = planned_rates
-        self._before = before
+        self.planned_rates = race.rates
+        self._race = race
 
     @property
     def rates(self) -> Rates:
@@ -93,7 +101,8 @@ class LiveSetup(SearchSetup):
         """As it was measured, in earlier processes too."""
         del search
         total = total_cost(self._recording.journal)
-        return Spent(total.model_loads - self._before.model_loads, total.seconds - self._before.seconds)
+        before = self._race.before
+        return Spent(total.model_loads - before.model_loads, total.seconds - before.seconds)
 
     def not_measured(self) -> Sequence[NotMeasured]:
         """The rows that ended as failures."""
@@ -120,6 +129,29 @@ class LiveSetup(SearchSetup):
     def catch_up(self, search: Search) -> None:
         """From the journal: of a model that was in the middle of its answers, what came is no random choice."""
         search.take_whole_rows(self._answers.known)
+        for model in range(len(self.models)):
+            if model not in search.racing:
+                search.answers[model] = self._answers.known(model)
+
+    def let_join(self, ranking: Sequence[int]) -> bool:
+        """In the places of the last, so that nothing else about the race changes and its answers stand.
+
+        At most half of the race gives way at a time, so that the best stay in it.
+        """
+        waiting = range(len(self._race.models), len(self.models))
+        if not waiting:
+            return False
+        in_race = [model for model in ranking if model in self.racing]
+        joining = list(waiting[: max(1, len(in_race) // 2)])
+        if len(in_race) < 2:
+            self.racing = [*self.racing, *joining]
+        else:
+            place_of = dict(zip(reversed(in_race), joining, strict=False))
+            self.racing = [place_of.get(model, model) for model in self.racing]
+        known = self.models[: len(self._race.models) + len(joining)]
+        self._race = self._race._replace(models=known, racing=self.racing)
+        self._recording.journal.note(_NOTE, self._race._asdict())
+        return True
 
 
 def total_cost(journal: Journal) -> Spent:
@@ -176,12 +208,17 @@ def live_setup(
         recording = stack.enter_context(Recording(output))
         journal = recording.journal
         agree_on_settings(journal, questions, engine_settings, with_chat_template=suite.apply_chat_template)
-        race = _race(journal, can_run, search_settings, rates, watch=watch)
-        models, rates = race.models, Rates(*race.rates)
-        check(models, len(questions.queries), rates)
+        race = _race(journal, can_run, search_settings, rates)
+        newcomers = [name for name in can_run if name not in race.models]
+        check(race.models, len(questions.queries), race.rates)
         enrol(journal, [one.source for one in preflights.values()] or sources)
         journal.note(_NOTE, race._asdict())
-        _set_statuses(journal, models, preflights, retry_failed=retry_failed)
+        _set_statuses(journal, race.models, preflights, retry_failed=retry_failed)
+        if newcomers and not watch:
+            click.echo(
+                f"gembench: {len(newcomers):,} models are new since this search began; --watch lets them join.",
+                err=True,
+            )
         pool = Workers(
             questions,
             evaluators,
@@ -191,7 +228,7 @@ def live_setup(
             on_event=on_event,
         )
         stack.callback(pool.stop)
-        yield LiveSetup(questions.name, recording, models, pool, fetch, rates, Spent(*race.before))
+        yield LiveSetup(questions.name, recording, race, newcomers if watch else (), pool, fetch)
 
 
 def look_ahead(
@@ -260,24 +297,13 @@ def _prepare(
     return preflights, fetch_files(preflights, cache, with_chat_template=suite.apply_chat_template)
 
 
-def _race(
-    journal: Journal, can_run: Sequence[str], settings: Mapping[str, Any], rates: Rates, *, watch: bool
-) -> _RaceNote:
-    """Who is in the race, what its budget is set by, and what the recording had cost before it began.
-
-    A search that goes on has the models that it began with, whatever the Hub lists today; `watch` adds the others.
-    """
+def _race(journal: Journal, can_run: Sequence[str], settings: Mapping[str, Any], rates: Rates) -> _RaceNote:
+    """The race: of a search that goes on the one that it began with, whatever the Hub lists today."""
     written = journal.noted(_NOTE)
     if written is None or written["settings"] != settings:
-        return _RaceNote(settings, can_run, rates, total_cost(journal))
+        return _RaceNote(settings, can_run, list(range(len(can_run))), rates, total_cost(journal))
     note = _RaceNote(**written)
-    newcomers = [name for name in can_run if name not in note.models]
-    if newcomers and not watch:
-        click.echo(
-            f"gembench: {len(newcomers):,} models are new since this search began; --watch lets them join.",
-            err=True,
-        )
-    return note._replace(models=[*note.models, *(newcomers if watch else ())])
+    return note._replace(rates=Rates(*note.rates), before=Spent(*note.before))
 
 
 def _set_statuses(

@@ -116,11 +116,21 @@ def planned(contest: Contest, rates: Rates) -> SearchCost:
 def run_search(
     contest: Contest, choice: SearchChoice, setup: SearchSetup, progress: SearchProgress
 ) -> tuple[Search, Ended]:
-    """Search; an interruption ends it with what it has.
+    """Search, and again with those who wait to join; an interruption ends it with what it has.
 
     Raises:
         NobodyLeftError: every model failed; the message says how the first of them did.
     """
+    search, ended = _run_race(contest, choice, setup, progress)
+    while ended != "interrupted" and setup.let_join(search.ranking()):
+        search, ended = _run_race(contest, choice, setup, progress)
+    setup.catch_up(search)
+    return search, ended
+
+
+def _run_race(
+    contest: Contest, choice: SearchChoice, setup: SearchSetup, progress: SearchProgress
+) -> tuple[Search, Ended]:
     while True:
         search = _make_search(contest, choice, setup, progress)
         progress.begin(search.budget)
@@ -129,7 +139,6 @@ def run_search(
         except AnswersTakenBackError as error:
             progress.say(f"{error} The search begins anew over the others, which cost nothing again.")
         except KeyboardInterrupt:
-            setup.catch_up(search)
             return search, "interrupted"
         except NobodyLeftError as error:
             first = setup.not_measured()[0]
@@ -166,6 +175,7 @@ def _make_search(contest: Contest, choice: SearchChoice, setup: SearchSetup, pro
         setup.num_queries,
         contest.problem.budget,
         setup.answer,
+        racing=setup.racing,
         sampling=contest.sampling,
         seed=choice.seed,
         run=choice.run,
@@ -214,7 +224,7 @@ def sum_up(
         num_queries=setup.num_queries,
         policy=contest.specification,
         sampling=search.sampling,
-        queries_per_model=contest.problem.budget / len(names),
+        queries_per_model=contest.problem.budget / contest.problem.num_models,
         budget=contest.problem.budget,
         seed=choice.seed,
         run=choice.run,

@@ -52,6 +52,7 @@ class SearchSetup(ABC):
     Attributes:
         source: the tensor or the suite, by name.
         models: M ids, by the models' numbers.
+        racing: the numbers of those in the race, by their places in it.
         facts: what is known of each, by the names of the tensor's coordinates.
         num_queries: Q.
         answer: where answers come from.
@@ -61,6 +62,7 @@ class SearchSetup(ABC):
 
     source: str
     models: Sequence[str]
+    racing: Sequence[int]
     facts: Sequence[Mapping[str, Any]]
     num_queries: int
     answer: Answer
@@ -95,7 +97,14 @@ class SearchSetup(ABC):
 
     @abstractmethod
     def catch_up(self, search: Search) -> None:
-        """Give an interrupted search the answers that came to its last ask from models that were done with it."""
+        """Give a search the answers that are there beside those that it acted upon.
+
+        They came from models that were done with its last ask when it was interrupted, or are in the race no more.
+        """
+
+    @abstractmethod
+    def let_join(self, ranking: Sequence[int]) -> bool:
+        """Put models that wait to join into the race, in place of the last of a finished one; returns whether any."""
 
 
 class ReplaySetup(SearchSetup):
@@ -110,6 +119,7 @@ class ReplaySetup(SearchSetup):
         self._recording = recording
         self.source = loaded.tensor
         self.models = loaded.models
+        self.racing = range(loaded.num_models)
         self.facts = names.of_models
         self.num_queries = loaded.num_queries
         self.planned_rates = rates
@@ -145,6 +155,10 @@ class ReplaySetup(SearchSetup):
 
     def catch_up(self, search: Search) -> None:
         """Recorded answers are there at once."""
+
+    def let_join(self, ranking: Sequence[int]) -> bool:
+        """A tensor has all its models from the start."""
+        return False
 
     @property
     def num_new_cells(self) -> int:

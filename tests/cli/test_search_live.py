@@ -196,14 +196,12 @@ def test_new_models_are_named_and_join_only_with_watch(search, store):
     assert exit_code == 0, said
     assert {"org/i", "org/j"} <= set(joined["recommended"])
     assert "--watch" not in said
-    assert joined["budget"] == 100
-    # Nothing is asked again, and the two cost little more than the ten queries each that they bring with them.
+    assert joined["budget"] == first["budget"]
+    # Nothing is asked again, and only the two pay, and whoever meets them.
     assert cells(store).items() >= paid.items()
     assert len(cells(store)) == len(paid) + joined["new_cells"]
-    print(f"{joined['new_cells']} of {joined['pulls']} pulls are new once two models have joined eight")
-    assert joined["new_cells"] < joined["pulls"] / 2
-    _, fresh, _ = search("-n", 10, models=more, output=store.with_name("fresh.zarr"))
-    assert fresh["decision_digest"] == joined["decision_digest"]
+    of_newcomers = sum(model in ("org/i", "org/j") for model, _ in cells(store))
+    assert of_newcomers <= joined["new_cells"] < joined["pulls"] / 2
     _, stays, said = search("-n", 10, models=more)
     assert (stays["new_cells"], stays["decision_digest"]) == (0, joined["decision_digest"])
     assert "--watch" not in said
