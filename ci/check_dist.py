@@ -24,8 +24,14 @@ def expected_modules() -> set[str]:
 
 
 def expected_data() -> set[str]:
-    """What else a wheel needs: suites, recorded tensors, and the word that it is typed."""
-    found = [*(CHECKOUT / "evaluate").rglob("*.yaml"), *(CHECKOUT / "data" / "recorded").iterdir()]
+    """What else a wheel needs: suites, recorded tensors, the card's templates, and the word that it is typed."""
+    card = CHECKOUT / "gembench" / "gem_card"
+    found = [
+        *(CHECKOUT / "evaluate").rglob("*.yaml"),
+        *(CHECKOUT / "data" / "recorded").iterdir(),
+        *card.glob("*.jinja"),
+        *card.glob("*.css"),
+    ]
     return {"gembench/py.typed", *(f"gembench/{path.relative_to(CHECKOUT).as_posix()}" for path in found)}
 
 
