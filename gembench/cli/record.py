@@ -72,6 +72,7 @@ def record(output: str | None, retry_failed: bool, dry_run: bool, json_path: Pat
     from gembench.live.record import record as record_models
 
     kind = find_engine(workers.engine.name)
+    stdout = sys.stdout  # before the workers send what else is printed to stderr
     # A scheduler's SIGTERM ends a recording as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.ExitStack() as stack:
@@ -79,7 +80,7 @@ def record(output: str | None, retry_failed: bool, dry_run: bool, json_path: Pat
         # Before there is anything on the disk: an engine may refuse its options.
         engine_settings = evaluators[0].settings
         recording = stack.enter_context(Recording(str(output)))
-        events = stack.enter_context(_events_to(json_path))
+        events = stack.enter_context(_events_to(json_path, stdout))
         journal = recording.journal
         agree_on_settings(journal, questions, engine_settings, with_chat_template=suite.apply_chat_template)
         left = still_to_record(journal, sources, retry_failed=retry_failed)
@@ -112,12 +113,12 @@ def record(output: str | None, retry_failed: bool, dry_run: bool, json_path: Pat
 
 
 @contextlib.contextmanager
-def _events_to(path: Path | None) -> Iterator[TextIO | None]:
+def _events_to(path: Path | None, stdout: TextIO) -> Iterator[TextIO | None]:
     """Where lines of JSON go. They are written as they come, so that a recording of days can be watched."""
     if path is None:
         yield None
     elif str(path) == STDOUT:
-        yield sys.stdout
+        yield stdout
     else:
         with path.open("w", encoding="utf-8") as file:
             yield file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -45,15 +46,19 @@ class WorkerChoice:
         if self.workers == "ray":
             from gembench.evaluate.ray_pool import ray_evaluators
 
-            with ray_evaluators(
-                self.num_workers,
-                name,
-                options,
-                load_timeout=self.load_timeout,
-                answer_timeout=self.answer_timeout,
-                address=self.ray_address,
-                num_gpus_per_worker=self.gpus_per_worker,
-            ) as evaluators:
+            # Whatever befalls its workers Ray prints on stdout, which is for results.
+            with (
+                contextlib.redirect_stdout(sys.stderr),
+                ray_evaluators(
+                    self.num_workers,
+                    name,
+                    options,
+                    load_timeout=self.load_timeout,
+                    answer_timeout=self.answer_timeout,
+                    address=self.ray_address,
+                    num_gpus_per_worker=self.gpus_per_worker,
+                ) as evaluators,
+            ):
                 yield evaluators
             return
 
