@@ -11,7 +11,7 @@ from rich.text import Text
 from gembench.cli.outputs import write_output
 from gembench.cli.plain_table import plain_table
 from gembench.gem_card import to_html, to_json, to_markdown
-from gembench.gem_card.words import duration
+from gembench.gem_card.words import counted, duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,6 +138,6 @@ def _cost(card: GemCard) -> str:
     seconds = f" and {duration(cost.seconds)}" if cost.seconds is not None else ""
     everything = f" and {duration(cost.exhaustive_seconds)}" if cost.exhaustive_seconds is not None else ""
     return (
-        f"The search took {cost.pulls:,} pulls, {cost.model_loads:,} loads{seconds}; asking everything takes "
-        f"{cost.exhaustive_pulls:,} pulls, {cost.exhaustive_loads:,} loads{everything}."
+        f"The search took {counted(cost.pulls, 'pull')}, {counted(cost.model_loads, 'load')}{seconds}; asking everything takes "
+        f"{counted(cost.exhaustive_pulls, 'pull')}, {counted(cost.exhaustive_loads, 'load')}{everything}."
     )
