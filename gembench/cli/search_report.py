@@ -138,6 +138,6 @@ def _cost(card: GemCard) -> str:
     seconds = f" and {duration(cost.seconds)}" if cost.seconds is not None else ""
     everything = f" and {duration(cost.exhaustive_seconds)}" if cost.exhaustive_seconds is not None else ""
     return (
-        f"The search took {counted(cost.pulls, 'pull')}, {counted(cost.model_loads, 'load')}{seconds}; asking everything takes "
-        f"{counted(cost.exhaustive_pulls, 'pull')}, {counted(cost.exhaustive_loads, 'load')}{everything}."
+        f"The search took {counted(cost.pulls, 'pull')}, {counted(cost.model_loads, 'load')}{seconds}; "
+        f"asking everything takes {counted(cost.exhaustive_pulls, 'pull')}, {counted(cost.exhaustive_loads, 'load')}{everything}."
     )
