@@ -139,5 +139,6 @@ def _cost(card: GemCard) -> str:
     everything = f" and {duration(cost.exhaustive_seconds)}" if cost.exhaustive_seconds is not None else ""
     return (
         f"The search took {counted(cost.pulls, 'pull')}, {counted(cost.model_loads, 'load')}{seconds}; "
-        f"asking everything takes {counted(cost.exhaustive_pulls, 'pull')}, {counted(cost.exhaustive_loads, 'load')}{everything}."
+        f"asking everything takes {counted(cost.exhaustive_pulls, 'pull')}, "
+        f"{counted(cost.exhaustive_loads, 'load')}{everything}."
     )
