@@ -77,12 +77,13 @@ def search(
     from gembench.cli.jax_setup import set_up_jax
 
     set_up_jax(cpu_only=True)
-    from gembench.cli.search_live import live_setup
+    from gembench.cli.search_contest import check, decide, planned
     from gembench.cli.search_plan import print_plan
     from gembench.cli.search_progress import SearchProgress
     from gembench.cli.search_report import print_report, report_json, write_cards
-    from gembench.cli.search_run import check, decide, planned, run_search, sum_up
+    from gembench.cli.search_run import find_best
     from gembench.cli.search_setup import replay_setup
+    from gembench.cli.search_start import live_setup
 
     if dry_run and not is_replay:
         return _plan_live(models, suite, workers, choice, json_path)
@@ -113,14 +114,13 @@ def search(
         if dry_run:
             print_plan(contest, planned(contest, setup.rates), setup.rates, (), json_path)
             return 0
-        found_search, ended = run_search(contest, choice, setup, progress)
-        found = sum_up(found_search, ended, contest, setup, choice, progress, command=click.get_current_context().obj)
+        found = find_best(contest, choice, setup, progress, command=click.get_current_context().obj)
     write_cards(found, cards)
     if json_path is not None:
         write_output(json_path, report_json(found))
     if str(json_path) != STDOUT:
         print_report(found)
-    if ended == "interrupted":
+    if found.card.ended == "interrupted":
         raise KeyboardInterrupt
     return EXIT_SOME_FAILED if found.card.failed else 0
 
@@ -136,9 +136,9 @@ def _check_replay(models: ModelChoice, suite: SuiteChoice, tensor: str | None) -
 def _plan_live(
     models: ModelChoice, suite: SuiteChoice, workers: WorkerChoice, choice: SearchChoice, json_path: Path | None
 ) -> int:
-    from gembench.cli.search_live import look_ahead
+    from gembench.cli.search_contest import check, decide, planned
     from gembench.cli.search_plan import print_plan
-    from gembench.cli.search_run import check, decide, planned
+    from gembench.cli.search_start import look_ahead
 
     can_run, num_queries, cannot_run, guessed = look_ahead(models.sources(), suite, workers.engine.name)
     rates = choice.given_rates() or guessed

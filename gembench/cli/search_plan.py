@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from gembench.cli.search_run import Contest
+    from gembench.cli.search_contest import Contest
     from gembench.cli.search_setup import NotMeasured, Rates
     from gembench.search_plan import SearchCost
 

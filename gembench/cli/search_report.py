@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from gembench.cli.search_run import Found
+    from gembench.cli.search_card import Found
     from gembench.gem_card import GemCard, Margin
 
 _RENDERINGS = {".html": to_html, ".md": to_markdown, ".json": to_json}

@@ -83,7 +83,7 @@ worker_options = add_options(
             default="vllm",
             show_default=True,
             metavar="NAME[:KEY=VALUE,…]",
-            help="vllm, hf, openai or scripted, and its own options.",
+            help="vllm, hf, openai or scripted, in a search also replay; and its own options.",
         ),
         click.option(
             "--commit-every",
