@@ -127,6 +127,12 @@ class DownloadCache:
         folder = preflight.folder or self._place(preflight)
         return Fetched(preflight, Checkpoint(preflight.source.model, folder, base_folder), self)
 
+    def has(self, preflight: Preflight) -> bool:
+        """Whether all of a model is here now, so that it is fetched at once."""
+        with self._changed:
+            here = {**self._in_use, **self._idle}
+            return all(self._place(part) in here and here[self._place(part)].is_whole for part in _to_fetch(preflight))
+
     def release(self, preflight: Preflight) -> None:
         """Take back what `fetch` gave."""
         for part in reversed(_to_fetch(preflight)):

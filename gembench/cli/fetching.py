@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Fetch = Callable[[Sequence[ModelRow]], Generator[Candidate, None, None]]
 
 SHARE_OF_DISK = 0.5
+TEMPLATES_KEPT = 32
 
 
 def look_at(sources: Sequence[ModelSource]) -> Mapping[str, Preflight]:
@@ -33,7 +34,8 @@ def fetch_files(preflights: Mapping[str, Preflight], cache: DownloadCache, *, wi
     from gembench.evaluate.chat_template import TokenizerTemplate
     from gembench.live.candidates import fetched_candidates
 
-    make_template = TokenizerTemplate if with_chat_template else None
+    # A search comes back to its survivors; a tokenizer takes some 10 MB.
+    make_template = lru_cache(maxsize=TEMPLATES_KEPT)(TokenizerTemplate) if with_chat_template else None
     return partial(fetched_candidates, preflights=preflights, cache=cache, make_template=make_template)
 
 

@@ -32,6 +32,8 @@ def fetched_candidates(
 ) -> Generator[Candidate, None, None]:
     """Models brought here while those before them answer, in such an order that engines are seldom started.
 
+    What the cache has kept comes first, before it gives way to what must be downloaded.
+
     Args:
         rows: the models.
         preflights: by model id.
@@ -39,6 +41,7 @@ def fetched_candidates(
         make_template: reads the chat template of a checkpoint; None to ask with plain prompts.
     """
     ordered = engine_order([preflights[row.id] for row in rows])
+    ordered.sort(key=lambda one: not cache.has(one))
     with contextlib.closing(fetch_ahead(ordered, cache=cache)) as arriving:
         for fetched in arriving:
             yield _candidate(fetched, make_template)

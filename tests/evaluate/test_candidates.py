@@ -73,3 +73,12 @@ def test_closing_the_candidates_ends_their_downloads(fake_hub: FakeHub, tmp_path
         candidates.close()
         wait_for(no_download_runs)
     assert not models_in(tmp_path) & {"org--m3", "org--m4"}
+
+
+def test_what_was_kept_comes_first_so_that_room_for_two_of_three_saves_a_download(fake_hub: FakeHub, tmp_path: Path):
+    models = on_hub(fake_hub, 3)
+    with DownloadCache(tmp_path, 2 * MODEL_BYTES, keeps=True) as cache:
+        first = list(fingerprints(models, cache))
+        assert [cache.has(model) for model in models] == [model.source.model in first[1:] for model in models]
+        again = list(fingerprints(models, cache))
+    assert set(again[:2]) == set(first[1:])
