@@ -25,14 +25,13 @@ def expected_modules() -> set[str]:
 
 def expected_data() -> set[str]:
     """What else a wheel needs: suites, recorded tensors, the card's templates, and the word that it is typed."""
+    linked = [*(CHECKOUT / "evaluate").rglob("*.yaml"), *(CHECKOUT / "data" / "recorded").iterdir()]
     card = CHECKOUT / "gembench" / "gem_card"
-    found = [
-        *(CHECKOUT / "evaluate").rglob("*.yaml"),
-        *(CHECKOUT / "data" / "recorded").iterdir(),
-        *card.glob("*.jinja"),
-        *card.glob("*.css"),
-    ]
-    return {"gembench/py.typed", *(f"gembench/{path.relative_to(CHECKOUT).as_posix()}" for path in found)}
+    own = [CHECKOUT / "gembench" / "py.typed", *card.glob("*.jinja"), *card.glob("*.css")]
+    return {
+        *(f"gembench/{path.relative_to(CHECKOUT).as_posix()}" for path in linked),
+        *(path.relative_to(CHECKOUT).as_posix() for path in own),
+    }
 
 
 def wheel_problems(path: Path) -> list[str]:
