@@ -233,7 +233,10 @@ class Search:
 
     def _order_of(self, model: int | None) -> NDArray[np.int32]:
         number = None if model is None else jnp.uint32(model)
-        return np.asarray(_order(self._words, self._run, number, self.answers.shape[1]))
+        num_queries = self.answers.shape[1]
+        # An argument: XLA of JAX 0.12 tries for ever to simplify the permutation of positions that it knows.
+        position = np.arange(num_queries, dtype=np.int32)
+        return np.asarray(_order(self._words, self._run, number, position, num_queries))
 
 
 class _Turn(NamedTuple):
@@ -354,9 +357,9 @@ def _ranking(setting: Setting) -> Callable[[Array, Ledger, Memory], Array]:
     return jax.jit(partial(ranking, setting, num_recommended=setting.problem.num_models))
 
 
-@partial(jax.jit, static_argnums=3)
-def _order(seed_words: Array, run: Array, model: Array | None, num_queries: int) -> Array:
+@partial(jax.jit, static_argnums=4)
+def _order(seed_words: Array, run: Array, model: Array | None, position: Array, num_queries: int) -> Array:
     key: OrderKey = order_key(seed_words, run)
     if model is not None:
         key = model_order_key(key, model)
-    return query_at(key, jnp.arange(num_queries, dtype=jnp.int32), num_queries)
+    return query_at(key, position, num_queries)
