@@ -12,12 +12,14 @@ the log-odds, a difference of two log-gamma variates, to fourth order (Abramowit
 0.02 in z, or 0.11 for a model with fewer than ten right, or ten wrong, of more than 200 answers.
 """
 
+import math
+from collections.abc import Iterable
 from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 from numpy.typing import NDArray
 from scipy.special import betaincinv, ndtr
 
@@ -28,6 +30,13 @@ _LARGEST_TABLED = 200
 _FEW = 4
 # Chebyshev points of [-2.85, 4.35]: the upper tail decides who is sampled highest.
 _NODES = 0.75 + 3.6 * np.cos((2 * np.arange(_DEGREE + 1) + 1) / (2 * (_DEGREE + 1)) * np.pi)
+
+# Minimax polynomials, constant first, for the odd b < 2**32 over 2**33 as the tail probability p of a normal variate.
+# With w the word of the float b and m its mantissa in [1, 2), -2 ln p - 0.365 is this w and a quartic of m; the variate
+# is a quartic of its square root. The shift by 0.365 is the one under which that one is best.
+_WORD_FACTOR = np.float32(-2 * math.log(2) / 2**23)
+_MANTISSA_TERM = (223.539, -4.25605, 2.93988, -0.894357, 0.113144)
+_DISTANCE = (-1.36354, 1.42826, -0.0880032, 0.00967692, -0.000429832)
 
 
 def prior(num_models: int) -> Array:
@@ -50,26 +59,30 @@ def exclude(belief: Array, is_out: Array) -> Array:
 
 def sample(rng_key: Array, belief: Array) -> Array:
     """One joint posterior sample: the log-odds of every model's accuracy, [M] float32."""
-    z = _normal(rng_key, belief.shape[1:])
-    log_odds = belief[_DEGREE]
-    for power in reversed(range(_DEGREE)):
-        log_odds = log_odds * z + belief[power]
-    return log_odds
+    return _polynomial(belief, _normal(rng_key, belief.shape[1:]))
 
 
 def _normal(rng_key: Array, shape: tuple[int, ...]) -> Array:
-    """Standard normal variates, by the rational approximation of Abramowitz and Stegun 26.2.23: off by under 0.00045.
+    """Standard normal variates, off by under 0.001 and nowhere beyond 6.4.
 
     A third of the time of `jax.random.normal`, which a policy that samples every model at every pull feels.
     """
     bits = jax.random.bits(rng_key, shape, jnp.uint32)
-    # The tail probability in (0, 1/2] from 31 bits, the side from the last one.
-    tail = ((bits >> 1).astype(jnp.float32) + 0.5) * np.float32(2.0**-32)
-    t = jnp.sqrt(-2 * jnp.log(tail))
-    numerator = 2.515517 + t * (0.802853 + t * 0.010328)
-    denominator = 1 + t * (1.432788 + t * (0.189269 + t * 0.001308))
-    distance = t - numerator / denominator
+    # The odd number over 2**33 is the tail probability in (0, 1/2], the last bit the side. As a float its own word is
+    # its exponent and, less a polynomial of its mantissa, its logarithm.
+    word = lax.bitcast_convert_type((bits | np.uint32(1)).astype(jnp.float32), jnp.int32)
+    mantissa = lax.bitcast_convert_type((word & np.int32(0x7FFFFF)) | np.int32(0x3F800000), jnp.float32)
+    shifted = word.astype(jnp.float32) * _WORD_FACTOR + _polynomial(_MANTISSA_TERM, mantissa)
+    distance = _polynomial(_DISTANCE, jnp.sqrt(shifted))
     return jnp.where(bits & 1 == 1, distance, -distance)
+
+
+def _polynomial(coefficients: Iterable[Array | float], at: Array) -> Array:
+    """Its value; the coefficients, constant first, are numbers or one array per power."""
+    *lower, value = coefficients
+    for coefficient in reversed(lower):
+        value = value * at + coefficient
+    return jnp.asarray(value)
 
 
 def posterior_mean(pulls: Array, correct: Array) -> Array:

@@ -35,6 +35,22 @@ def best_model(rng_key: Array, scores: Array) -> Array:
     return winner
 
 
+def best_of_distinct(rng_key: Array, scores: Array) -> Array:
+    """The position (int32) of the highest of `scores` [M], float32, of a continuous law, in which ties hardly occur.
+
+    In one pass, where `best_model` takes two: the position stands in the last bits of the score, one for each power of
+    two in M, so scores that differ by less than those are equals. Of two such neighbours either wins by a fair coin, as
+    either was as likely to be ahead; of more, not all with the same chance.
+    """
+    (size,) = scores.shape
+    lane_bits = np.int32((1 << (size - 1).bit_length()) - 1)
+    scramble = lax.bitcast_convert_type(jax.random.bits(rng_key, (), jnp.uint32), jnp.int32) & lane_bits
+    lane = np.arange(size, dtype=np.int32)
+    highest = ((_ordered_words(scores) & ~lane_bits) | (lane ^ scramble)).max()
+    winner: Array = (highest & lane_bits) ^ scramble
+    return winner
+
+
 def top_models(rng_key: Array, points: Array, num_models: int, max_points: int) -> Array:
     """The positions [num_models] int32 of those with most `points` [S] int32, best first, equals in random order.
 
@@ -70,6 +86,10 @@ def _sortable(scores: Array) -> Array:
     """Integers (int32) in the order of the scores."""
     if scores.dtype == jnp.int32:
         return scores
-    words = lax.bitcast_convert_type(jnp.where(scores == 0, jnp.float32(0), scores), jnp.int32)  # -0.0 equals 0.0
+    return _ordered_words(jnp.where(scores == 0, jnp.float32(0), scores))  # -0.0 equals 0.0
+
+
+def _ordered_words(scores: Array) -> Array:
+    words = lax.bitcast_convert_type(scores, jnp.int32)
     # Negative floats are ordered by falling magnitude.
     return words ^ ((words >> 31) & np.int32(0x7FFFFFFF))

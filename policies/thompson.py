@@ -9,13 +9,14 @@ Samples", Biometrika 25, 1933; for Bernoulli rewards Agrawal and Goyal, COLT 201
 from dataclasses import dataclass
 from typing import ClassVar
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
 from gembench.posterior import exclude, posterior_mean, prior, sample, update
-from gembench.ranking import best_model
+from gembench.ranking import best_of_distinct
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Thompson:
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Array) -> Ask:
         """The model that one joint sample says is best."""
         del step, tally
-        return Ask(best_model(rng_key, sample(rng_key, memory))[None], jnp.ones(1, jnp.int32))
+        sample_key, tie_key = jax.random.split(rng_key)
+        return Ask(best_of_distinct(tie_key, sample(sample_key, memory))[None], jnp.ones(1, jnp.int32))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Array) -> Array:
         """The posterior of the model that answered."""

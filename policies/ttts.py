@@ -18,7 +18,7 @@ from gembench.errors import PolicySettingError
 from gembench.lanes import take
 from gembench.policy import Ask, Problem, Sampling, Stage, Step, Tally
 from gembench.posterior import exclude, posterior_mean, prior, sample, update
-from gembench.ranking import best_model
+from gembench.ranking import best_of_distinct
 
 _MAX_SAMPLES_PER_PULL = 1000
 _MAX_REPEATS = 2**31 - 1
@@ -67,7 +67,7 @@ class TTTS:
         """The model sampled highest: as leader by the coin, as challenger if it is not the leader."""
         del tally
         coin_key, sample_key, tie_key = jax.random.split(rng_key, 3)
-        highest = best_model(tie_key, sample(sample_key, memory.belief))
+        highest = best_of_distinct(tie_key, sample(sample_key, memory.belief))
         as_leader = (memory.leader < 0) & (jax.random.uniform(coin_key) < self.leader_probability)
         # A leader whom only exhausted models could challenge answers itself.
         is_alone = (memory.belief[0] > -jnp.inf).sum(dtype=jnp.int32) <= 1

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import betaln, expit, ndtri
-from scipy.stats import beta
+from scipy.stats import beta, norm
 
-from gembench.posterior import posterior_mean, prior, sample, update
+from gembench.posterior import _normal, posterior_mean, prior, sample, update
 from gembench.prng import make_key
 
 NUM_QUERIES = 10_000
@@ -65,6 +65,29 @@ def test_a_model_is_sampled_highest_as_often_as_the_beta_function_says(pulls, co
     is_highest = draw(beliefs(*tallies), num_draws).argmax(axis=1) == 0
     error = np.sqrt(probability * (1 - probability) / num_draws)
     assert abs(is_highest.mean() - probability) < 6 * error + probability / 50
+
+
+def test_normal_variates_have_the_quantiles_of_the_normal_law():
+    """Each quantile within 5 standard errors and the thousandth that the docstring allows; one in a million."""
+    num_draws = 4_000_000
+    z = np.sort(np.asarray(jax.jit(_normal, static_argnums=1)(make_key(3), (num_draws,)), np.float64))
+    below = np.concatenate(
+        [np.array([1e-5, 1e-4, 1e-3]), np.linspace(0.01, 0.99, 99), 1 - np.array([1e-3, 1e-4, 1e-5])]
+    )
+    expected = ndtri(below)
+    error = np.sqrt(below * (1 - below) / num_draws) / norm.pdf(expected)
+    assert (np.abs(np.quantile(z, below) - expected) < 5 * error + 0.001).all()
+    assert np.abs(z).max() < 6.4
+
+
+def test_a_normal_variate_is_that_of_its_tail_probability_to_a_thousandth(monkeypatch):
+    """The random words are replaced by odd and even ones of every magnitude."""
+    spread = 2.0 ** np.linspace(0, 32, 200_000)
+    words = np.concatenate([np.arange(3_000), spread[:-1], 2**32 - 1 - np.arange(3_000)]).astype(np.uint64)
+    monkeypatch.setattr(jax.random, "bits", lambda rng_key, shape, dtype: jnp.asarray(words.astype(np.uint32)))
+    z = np.asarray(_normal(make_key(0), words.shape), np.float64)
+    side = np.where(words % 2 == 1, 1, -1)
+    assert np.abs(z + side * ndtri((words // 2 * 2 + 1) / 2.0**33)).max() < 0.001
 
 
 def test_an_exhausted_model_is_never_sampled_highest():

@@ -12,7 +12,7 @@ import pytest
 from uniformity import assert_equally_often
 
 from gembench.prng import make_key
-from gembench.ranking import best_first, best_model, top_models
+from gembench.ranking import best_first, best_model, best_of_distinct, top_models
 
 
 def top_of_few_points(rng_key, scores, num_models):
@@ -26,13 +26,14 @@ def top_of_many_points(rng_key, scores, num_models):
 
 
 NUM_DRAWS = 100_000
+ONE_MODEL = (best_model, best_of_distinct)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def draw(rule, rng_keys, scores, num_models):
     """[N, num_models] what a rule picks under each of N keys."""
-    if rule is best_model:
-        return jax.vmap(lambda key: best_model(key, scores)[None])(rng_keys)
+    if rule in ONE_MODEL:
+        return jax.vmap(lambda key: rule(key, scores)[None])(rng_keys)
     return jax.vmap(lambda key: rule(key, scores, num_models))(rng_keys)
 
 
@@ -44,13 +45,14 @@ def picks(rule, scores, num_models=1, num_draws=NUM_DRAWS, dtype=jnp.float32):
 TOP_MODELS = [top_of_few_points, top_of_many_points]
 RULES = [best_model, best_first, *TOP_MODELS]
 FLOAT_RULES = [best_model, best_first]
+CONTINUOUS_RULES = [*FLOAT_RULES, best_of_distinct]
 
 
-@pytest.mark.parametrize("rule", FLOAT_RULES)
+@pytest.mark.parametrize("rule", CONTINUOUS_RULES)
 @pytest.mark.parametrize("size", [1, 2, 33])
 def test_distinct_scores_are_ranked_as_a_sort_ranks_them(rule, size):
     rng = np.random.default_rng(size)
-    num_models = 1 if rule is best_model else min(size, 7)
+    num_models = 1 if rule in ONE_MODEL else min(size, 7)
     for _ in range(20):
         scores = rng.normal(size=size).astype(np.float32) * 10.0 ** rng.integers(-30, 30, size).astype(np.float32)
         picked = picks(rule, scores, num_models, num_draws=3)
@@ -60,7 +62,7 @@ def test_distinct_scores_are_ranked_as_a_sort_ranks_them(rule, size):
 @pytest.mark.parametrize("rule", [best_model, best_first])
 def test_integers_beyond_the_precision_of_float32_are_told_apart(rule):
     scores = np.array([2**31 - 2, 2**24, 2**31 - 1, 2**24 + 1, -(2**31) + 1, 0], np.int32)
-    num_models = 1 if rule is best_model else 6
+    num_models = 1 if rule in ONE_MODEL else 6
     picked = picks(rule, scores, num_models, num_draws=50, dtype=jnp.int32)
     np.testing.assert_array_equal(picked, np.tile([2, 0, 3, 1, 5, 4][:num_models], (50, 1)))
 
@@ -73,9 +75,9 @@ def test_points_up_to_the_bound_are_told_apart_by_top_models():
         )
 
 
-@pytest.mark.parametrize("rule", FLOAT_RULES)
+@pytest.mark.parametrize("rule", CONTINUOUS_RULES)
 def test_infinities_and_negative_scores_stand_where_they_belong(rule):
-    num_models = 1 if rule is best_model else 5
+    num_models = 1 if rule in ONE_MODEL else 5
     scores = [-3.0, -np.inf, -0.5, np.inf, 1e-38]
     np.testing.assert_array_equal(
         picks(rule, scores, num_models, num_draws=50), np.tile([3, 4, 2, 0, 1][:num_models], (50, 1))
@@ -103,7 +105,7 @@ def test_among_equals_everyone_is_first_equally_often(rule, size):
     assert_equally_often(np.bincount(picks(rule, np.zeros(size))[:, 0], minlength=size))
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", [*RULES, best_of_distinct])
 @pytest.mark.parametrize("size", [3, 5, 7, 20])
 def test_two_equals_among_others_win_equally_often_wherever_they_stand(rule, size):
     """Of two neighbours a cyclic shift favours the first."""
@@ -134,3 +136,11 @@ def test_of_12000_equals_the_first_and_the_last_win_equally_often():
     """The mean position of the winner: 5 standard errors, one in two million."""
     position = picks(best_model, np.zeros(12_000), num_draws=20_000)[:, 0] / 11_999
     assert abs(position.mean() - 0.5) < 5 * np.sqrt(1 / 12 / position.size)
+
+
+def test_the_highest_of_12000_distinct_scores_is_found_though_they_share_a_sign_and_an_exponent():
+    """14 bits of the 32 hold the position: 18 are left to tell scores apart, 9 of them of the mantissa."""
+    scores = np.random.default_rng(5).permutation(np.linspace(1, 1.99, 12_000).astype(np.float32))
+    scores[7_000] = np.float32(1.995)
+    assert (picks(best_of_distinct, scores, num_draws=200) == 7_000).all()
+    assert (picks(best_of_distinct, -1 / scores, num_draws=200) == 7_000).all()
