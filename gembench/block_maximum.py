@@ -10,9 +10,11 @@ from jax import Array
 from gembench.lanes import put, take
 from gembench.ranking import best_model
 
+_FEW_SCORES = 1024
+
 
 class BlockMaximum(NamedTuple):
-    """Scores in blocks of about sqrt(M).
+    """Scores in blocks of about sqrt(M). So few that a search of all is faster stay [M], with `blocks` 0.
 
     Attributes:
         scores: [blocks, width] float32, the models in order; the last block is filled up with -inf.
@@ -27,6 +29,9 @@ class BlockMaximum(NamedTuple):
 
 def build(scores: Array) -> BlockMaximum:
     """From all scores [M] float32."""
+    if scores.size < _FEW_SCORES:
+        nothing = jnp.zeros(0, jnp.float32)
+        return BlockMaximum(scores, nothing, nothing)
     width = math.isqrt(scores.size - 1) + 1
     blocks = -(-scores.size // width)
     filled = jnp.pad(scores, (0, blocks * width - scores.size), constant_values=-jnp.inf).reshape(blocks, width)
@@ -35,6 +40,8 @@ def build(scores: Array) -> BlockMaximum:
 
 def replace_one(table: BlockMaximum, model: Array, score: Array) -> BlockMaximum:
     """With the score (float32) of one `model` (int32) changed."""
+    if table.best.size == 0:
+        return table._replace(scores=put(table.scores, model, score))
     width = table.scores.shape[1]
     block, place = model // width, model % width
     row = jnp.where(jnp.arange(width, dtype=jnp.int32) == place, score, take(table.scores, block))
@@ -44,6 +51,8 @@ def replace_one(table: BlockMaximum, model: Array, score: Array) -> BlockMaximum
 
 def draw_best(rng_key: Array, table: BlockMaximum) -> Array:
     """The model (int32) with the highest score, drawn at random among equals: a block by its share, then one in it."""
+    if table.best.size == 0:
+        return best_model(rng_key, table.scores)
     block_key, clock_key, model_key = jax.random.split(rng_key, 3)
     # Exponential clocks with rates num_best: the first to ring is a block in proportion to its number of best models.
     clock = jax.random.exponential(clock_key, table.best.shape) / table.num_best

@@ -11,12 +11,26 @@ import numpy as np
 import pytest
 from uniformity import assert_equally_often
 
+from gembench import block_maximum
 from gembench.block_maximum import build, draw_best, replace_one
 from gembench.prng import make_key
 
 NUM_DRAWS = 50_000
 
 replace_one_jit = jax.jit(replace_one)
+
+
+@pytest.fixture(autouse=True, params=["blocks", "no blocks"])
+def is_blocked(request, monkeypatch):
+    """The tables are small, so that left to itself none would have blocks."""
+    if request.param == "blocks":
+        monkeypatch.setattr(block_maximum, "_FEW_SCORES", 0)
+    return request.param == "blocks"
+
+
+def test_only_few_scores_stay_without_blocks(monkeypatch):
+    monkeypatch.undo()
+    assert [build(jnp.zeros(size)).scores.shape for size in (1_023, 1_024)] == [(1_023,), (32, 32)]
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -69,9 +83,10 @@ def test_a_few_equals_in_uneven_blocks_are_drawn_equally_often():
 
 
 @pytest.mark.parametrize("seed", [1611272, 12714894])
-def test_the_best_is_drawn_even_when_the_clock_of_its_block_is_drawn_as_zero(seed):
+def test_the_best_is_drawn_even_when_the_clock_of_its_block_is_drawn_as_zero(seed, is_blocked):
     """Keys, found by search, under which `jax.random.uniform` draws a zero for the block of the best model."""
     table = build(jnp.arange(9, dtype=jnp.float32))
+    assert table.best.size == (3 if is_blocked else 0)
     clock_key = jax.random.split(make_key(seed), 3)[1]
     assert jax.random.uniform(clock_key, (3,))[2] == 0
     assert draw_best(make_key(seed), table) == 8
