@@ -60,10 +60,8 @@ def choose_effort(problem: Problem, plan: tuple[Stage, ...], num_runs: int) -> E
     return "some" if num_runs * problem.budget < _MUCH_TO_LOOK_UP else "most"
 
 
-def compile_lowered(lowered: Lowered, exported: Exported, effort: Effort) -> Compiled:
-    """Compile a program with this effort, or with some where the results would not be the same bits with none."""
-    if effort == "none" and not _rounds_alike(exported):
-        effort = "some"
+def compile_lowered(lowered: Lowered, effort: Effort) -> Compiled:
+    """Compile a program with this effort: "none" only for one of which `rounds_alike` is true."""
     return lowered.compile(compiler_options=_options(effort))
 
 
@@ -88,7 +86,7 @@ def _options(effort: Effort) -> dict[str, str | bool] | None:
     return options
 
 
-def _rounds_alike(exported: Exported) -> bool:
+def rounds_alike(exported: Exported) -> bool:
     """Whether the program's results are the same bits with and without optimization.
 
     Only with it are a product and a sum fused, and rounded once instead of twice.

@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jax.stages import Compiled
 from numpy.typing import NDArray
 
-from gembench.compilation import Effort, choose_effort, compile_lowered
+from gembench.compilation import Effort, choose_effort, compile_lowered, rounds_alike
 from gembench.decisions import Log
 from gembench.errors import ContractError
 from gembench.memory import give_back_free_memory
@@ -31,6 +31,7 @@ from gembench.replay import Limits, recommend, replay_stage, start_runs
 from gembench.turn import Setting
 
 _PACKAGE = Path(__file__).parent
+_EFFORTS: tuple[Effort, ...] = get_args(Effort)
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -73,6 +74,13 @@ class Program:
     effort: Effort
 
 
+class Traced(NamedTuple):
+    """A traced program, and the effort with which it is compiled: the program's, or more if the bits depend on it."""
+
+    exported: Exported
+    effort: Effort
+
+
 def make_program(setting: Setting, num_recommended: int, num_runs: int) -> Program:
     """The program for a setting: one and the same for all budgets where the plan allows.
 
@@ -110,9 +118,9 @@ def _compiled(program: Program) -> Compiled:
 
     Traced once per program and process, and not at all where it was kept.
     """
-    exported = _load_or_trace(program)
+    exported, effort = _load_or_trace(program)
     lowered = jax.jit(exported.call, in_shardings=_shardings()).lower(*_arguments(program))
-    compiled = compile_lowered(lowered, exported, program.effort)
+    compiled = compile_lowered(lowered, effort)
     give_back_free_memory()
     return compiled
 
@@ -178,7 +186,7 @@ def _arguments(program: Program) -> tuple[jax.ShapeDtypeStruct, ...]:
     )
 
 
-def _load_or_trace(program: Program) -> Exported:
+def _load_or_trace(program: Program) -> Traced:
     path = _kept_at(program)
     if path is not None and (kept := _read(path)) is not None:
         return kept
@@ -191,9 +199,12 @@ def _load_or_trace(program: Program) -> Exported:
         check_vma=False,
     )
     exported = export(jax.jit(sharded, in_shardings=shardings))(*_arguments(program))
+    # To find that out takes longer than to read the program.
+    is_too_little = program.effort == "none" and not rounds_alike(exported)
+    traced = Traced(exported, "some" if is_too_little else program.effort)
     if path is not None:
-        _write(path, exported)
-    return exported
+        _write(path, traced)
+    return traced
 
 
 def _replay(
@@ -230,25 +241,25 @@ def _source_digest() -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> Exported | None:
+def _read(path: Path) -> Traced | None:
     """The kept program; `None` if there is none, or a damaged one."""
     try:
         stored = path.read_bytes()
     except OSError:
         return None
-    digest, serialized = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-    if hashlib.sha256(serialized).digest() != digest:
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
         return None
-    return deserialize(bytearray(serialized))
+    return Traced(deserialize(bytearray(content[1:])), _EFFORTS[content[0]])
 
 
-def _write(path: Path, exported: Exported) -> None:
+def _write(path: Path, traced: Traced) -> None:
     """Keep the program, whole or not at all. A folder that cannot be written costs time, nothing else."""
-    serialized = bytes(exported.serialize())
+    content = bytes([_EFFORTS.index(traced.effort)]) + bytes(traced.exported.serialize())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(hashlib.sha256(serialized).digest() + serialized)
+            file.write(hashlib.sha256(content).digest() + content)
         Path(file.name).replace(path)
     except OSError:
         return

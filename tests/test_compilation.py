@@ -59,4 +59,4 @@ def test_the_work_to_be_done_decides_how_thoroughly_a_program_is_compiled(name, 
 )
 def test_a_program_may_stay_unoptimized_only_if_its_rounding_cannot_depend_on_that(compute, expected):
     exported = export(jax.jit(compute))(jax.ShapeDtypeStruct((8,), jnp.float32))
-    assert compilation._rounds_alike(exported) == expected
+    assert compilation.rounds_alike(exported) == expected

@@ -46,6 +46,16 @@ def test_a_program_that_was_kept_gives_what_a_traced_one_gives(kept, monkeypatch
     assert replay(make_policy("ucb")) == traced
 
 
+@pytest.mark.parametrize(("name", "effort"), [("uniform", "none"), ("thompson", "some")])
+def test_with_a_program_is_kept_whether_it_may_stay_unoptimized(name, effort, kept, monkeypatch):
+    replay(make_policy(name))
+    (path,) = kept()
+    assert program._read(path).effort == effort
+    program._compiled.cache_clear()
+    monkeypatch.setattr(program, "rounds_alike", None)  # Finding out again would fail.
+    replay(make_policy(name))
+
+
 @pytest.mark.parametrize("damage", [lambda stored: stored[:-1], lambda stored: b"", lambda stored: b"x" + stored])
 def test_a_damaged_file_is_made_again(kept, damage):
     traced = replay(make_policy("uniform"))
