@@ -1,11 +1,15 @@
 """JAX as every test has it: nothing promoted in silence, two devices, compiled code kept between test runs."""
 
+import signal
+
 import jax
 import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before any test module is imported: the devices are fixed once a backend has started."""
+    # A shell has its background jobs ignore Ctrl-C, and so would the commands that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
     jax.config.update("jax_num_cpu_devices", 2)
