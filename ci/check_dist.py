@@ -24,10 +24,11 @@ def expected_modules() -> set[str]:
 
 
 def expected_data() -> set[str]:
-    """What else a wheel needs: suites, recorded tensors, the card's templates, and the word that it is typed."""
+    """What else a wheel needs: suites, recorded tensors, the card's templates, the benchmark, and that it is typed."""
     linked = [*(CHECKOUT / "evaluate").rglob("*.yaml"), *(CHECKOUT / "data" / "recorded").iterdir()]
     card = CHECKOUT / "gembench" / "gem_card"
-    own = [CHECKOUT / "gembench" / "py.typed", *card.glob("*.jinja"), *card.glob("*.css")]
+    benchmark = CHECKOUT / "gembench" / "leaderboard" / "benchmark.toml"
+    own = [CHECKOUT / "gembench" / "py.typed", benchmark, *card.glob("*.jinja"), *card.glob("*.css")]
     return {
         *(f"gembench/{path.relative_to(CHECKOUT).as_posix()}" for path in linked),
         *(path.relative_to(CHECKOUT).as_posix() for path in own),

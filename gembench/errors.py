@@ -57,3 +57,7 @@ class TensorExistsError(TensorError):
 
 class NothingLeftError(TensorError):
     """After models and queries with missing cells were left out, no race is left to run."""
+
+
+class BenchmarkError(GembenchError):
+    """A benchmark, or a result on one, is not what it should be."""

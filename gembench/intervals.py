@@ -19,6 +19,8 @@ CONFIDENCE = 0.95
 _RESAMPLING_SEED = 20250120
 MIN_RUNS_TO_COMPARE = 20
 """Fewer runs decide nothing between policies: the bootstrap of so few is not to be trusted in its tails."""
+_ROUNDING = 1e-12
+"""Differences that vary by less, relative to the values, are the same in every run."""
 
 Interval = tuple[float, float]
 
@@ -87,14 +89,17 @@ def simultaneous_intervals(values: NDArray[np.float64]) -> NDArray[np.float64]:
     per_run = values[:, first] - values[:, second]
     observed = per_run.mean(axis=0)
     standard_error = per_run.std(axis=0, ddof=1) / np.sqrt(num_runs)
-    varies = np.ptp(per_run, axis=0) > 0
+    varies = np.ptp(per_run, axis=0) > _ROUNDING * np.abs(values).max()
     half_width = np.zeros(len(first))
     if varies.any():
-        resampled_error = per_run[:, varies].std(axis=0) / np.sqrt(num_runs)  # of a resample's mean: R, not R - 1
+        resampled_error = per_run.std(axis=0) / np.sqrt(num_runs)  # of a resample's mean: R, not R - 1
         resampled = resampled_means(values)
-        difference = resampled[:, first[varies]] - resampled[:, second[varies]]
-        deviations = np.abs(difference - observed[varies]) / resampled_error
-        quantile = np.quantile(deviations.max(axis=1), CONFIDENCE)
+        largest = np.zeros(len(resampled))
+        for pair in np.flatnonzero(varies):  # all pairs at once would be gigabytes for a hundred policies
+            difference = resampled[:, first[pair]] - resampled[:, second[pair]]
+            deviation = np.abs(difference - observed[pair]) / resampled_error[pair]
+            largest = np.maximum(largest, deviation)
+        quantile = np.quantile(largest, CONFIDENCE)
         half_width[varies] = t.isf(norm.sf(quantile), num_runs - 1) * standard_error[varies]
     intervals[first, second] = np.stack([observed - half_width, observed + half_width], axis=-1)
     intervals[second, first] = np.stack([-observed - half_width, -observed + half_width], axis=-1)

@@ -112,7 +112,7 @@ def summarize_runs(replay: Replay, runs: Runs, measures: Measures, wall_seconds:
         **_mean_and_interval("mean_accuracy", measures.accuracy),
         **_mean_and_interval("simple_regret", measures.simple_regret),
         recall={k: float(share.mean()) for k, share in measures.recall.items()},
-        recall_ci={k: _recall_interval(k, share) for k, share in measures.recall.items()},
+        recall_ci={k: recall_interval(k, share) for k, share in measures.recall.items()},
         **_mean_and_interval("pulls_mean", runs.pulls),
         pulls_max=int(runs.pulls.max()),
         **_mean_and_interval("model_loads_mean", runs.model_loads),
@@ -135,7 +135,8 @@ def _mean_and_interval(name: str, values: NDArray[Any]) -> dict[str, Any]:
     return {name: float(np.mean(values, dtype=np.float64)), f"{name}_ci": mean_interval(values)}
 
 
-def _recall_interval(k: int, share: NDArray[np.float64]) -> Interval | None:
+def recall_interval(k: int, share: NDArray[np.float64]) -> Interval | None:
+    """The interval of the mean of a top-k recall [R]: for k = 1, which is a probability, the exact binomial one."""
     if k == 1:
         return probability_interval(int(share.sum()), len(share))
     return mean_interval(share)
