@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from gembench.cli.info import info
+from gembench.cli.leaderboard import leaderboard
 from gembench.cli.recommend import recommend
 from gembench.cli.record import record
 from gembench.cli.rescore import rescore
@@ -88,7 +89,7 @@ def cli() -> None:
     """
 
 
-for command in (simulate, recommend, search, record, rescore, tensors, info, synth):
+for command in (simulate, recommend, search, leaderboard, record, rescore, tensors, info, synth):
     cli.add_command(command)
 
 
