@@ -55,6 +55,7 @@ class Search:
     Attributes:
         answers: [M, Q] int8, what came so far: 1, 0, `UNGRADED` or `NOT_ASKED`; see `pulls`.
         failed: the models that failed.
+        pulls: cells paid for; counted, for to look for them in all answers at every ask would take longer than the ask.
         racing: the models in the race, those that failed among them.
         budget: B, or what all cells of the race come to.
 
@@ -79,6 +80,7 @@ class Search:
     ) -> None:
         self.answers = np.full((num_models, num_queries), NOT_ASKED, np.int8)
         self.failed: set[int] = set()
+        self.pulls = 0
         self.racing = tuple(range(num_models) if racing is None else racing)
         self.budget = min(budget, len(self.racing) * num_queries)
         self._policy = policy
@@ -106,11 +108,6 @@ class Search:
     def sampling(self) -> Sampling:
         """Whether the models meet the queries in one order."""
         return self._race.setting.sampling
-
-    @property
-    def pulls(self) -> int:
-        """Cells paid for by the models in the race."""
-        return int((self.answers[list(self.racing)] != NOT_ASKED).sum())
 
     @property
     def model_loads(self) -> NDArray[np.int64]:
@@ -141,7 +138,7 @@ class Search:
         for model, queries in self._unanswered:
             answers = known(model)[queries]
             if (answers != NOT_ASKED).all():
-                self.answers[model, queries] = answers
+                self._note(model, queries, answers)
 
     def order(self, model: int) -> NDArray[np.int32]:
         """All queries, [Q], as the model meets them."""
@@ -182,8 +179,7 @@ class Search:
                 ]
                 if (ending := self._stop(self, wanted)) is not None:
                     return ending
-                num_new = sum(int((self.answers[model, queries] == NOT_ASKED).sum()) for model, queries in wanted)
-                if self.failed and self.pulls + num_new > self.budget:
+                if self.failed and self.pulls + self._num_new(wanted) > self.budget:
                     return "budget"
                 self._on_ask(index, repeat, wanted)
                 failed = self._take(wanted)
@@ -208,11 +204,19 @@ class Search:
         self._unanswered = ()
         for model, queries in wanted:
             reply = replies[model]
-            self.answers[model, queries] = reply.correct
+            self._note(model, queries, reply.correct)
             if reply.has_failed or is_never_graded(self.answers[model]):
                 failed.add(model)
         self.failed |= failed
         return failed
+
+    def _num_new(self, wanted: Sequence[Pulls]) -> int:
+        return sum(int((self.answers[model, queries] == NOT_ASKED).sum()) for model, queries in wanted)
+
+    def _note(self, model: int, queries: NDArray[np.int32], correct: NDArray[np.int8]) -> None:
+        is_new = (self.answers[model, queries] == NOT_ASKED) & (correct != NOT_ASKED)
+        self.pulls += int(is_new.sum())
+        self.answers[model, queries] = correct
 
     def _num_correct(self, wanted: Sequence[Pulls]) -> dict[int, int]:
         """Right answers of each model. One without a grade counts as the model's others do on average.
