@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from gembench.cli.jax_setup import set_up_jax
+from gembench.jax_setup import set_up_jax
 
 Loop = Callable[[NDArray[np.uint8], int, np.random.Generator], int]
 

@@ -1,8 +1,9 @@
-"""A sandbox for programs that a model wrote: bubblewrap, without network, files of the machine, or time without end.
+"""A sandbox for programs of strangers: bubblewrap, without network, files of the machine, or time without end.
 
-A program sees the standard library, a small /tmp of its own and nothing else. Whether it ran to its end is told by a
-random word that it is not given, so that leaving early or printing a success is none. A program written against this
-very runner could still find that word in its own memory: grades tell honest models apart, they are no seal.
+A program sees the standard library, the libraries that it is given, a small /tmp of its own and nothing else. Whether
+it ran to its end is told by a random word that it is not given, so that leaving early or printing a success is none. A
+program written against this very runner could still find that word in its own memory: grades tell honest models apart,
+they are no seal.
 """
 
 import contextlib
@@ -16,17 +17,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 
 from gembench.errors import GembenchError
 
+_LIBRARIES = "/libraries"
 _RUNNER = Path(__file__).with_name("sandbox_runner.py")
 _INSTALL = "install the Debian package bubblewrap (0.8 or newer)"
 _MOST_PROCESSES = 16
 _MOST_OPEN_FILES = 64
+_CHUNK = 2**20
 _LARGEST_FILE = 16 * 2**20
 _LONGEST_VERDICT = 2**16
 _SECONDS_AFTER_TIME = 2
@@ -47,11 +52,13 @@ class SandboxResult:
         has_finished: its last statement was carried out, and no exception left it.
         message: why not, in one line; "" if it has.
         seconds: from start to end, that of the sandbox included.
+        output: what it handed to `write_output`.
     """
 
     has_finished: bool
     message: str
     seconds: float
+    output: bytes = b""
 
 
 @cache
@@ -69,13 +76,24 @@ def require_sandbox() -> None:
         raise SandboxError(f"code written by a model cannot be run here: an empty program failed ({result.message}).")
 
 
-def run_sandboxed(program: str, *, seconds: float, memory_bytes: int) -> SandboxResult:
+def run_sandboxed(
+    program: str,
+    *,
+    seconds: float,
+    memory_bytes: int,
+    max_processes: int = _MOST_PROCESSES,
+    max_output: int = 0,
+    libraries: Mapping[str, Path] = MappingProxyType({}),
+) -> SandboxResult:
     """Run a Python program to its end, or to that of its time.
 
     Args:
         program: its text.
         seconds: the longest that it may take, once it has begun.
         memory_bytes: the most address space of each of its processes, and the most that /tmp holds.
+        max_processes: the most processes and threads at a time.
+        max_output: the most bytes that it may hand to the function `write_output`, which it finds among its names.
+        libraries: files and folders that it may read and import, by their path in a folder on its path.
 
     Raises:
         SandboxError: bubblewrap is missing or fails.
@@ -88,32 +106,43 @@ def run_sandboxed(program: str, *, seconds: float, memory_bytes: int) -> Sandbox
         "program": program,
         "started": started,
         "finished": finished,
-        "limits": _limits(seconds, memory_bytes),
+        "limits": _limits(seconds, memory_bytes, max_processes),
         "user": _FIRST_USER + secrets.randbelow(_NUM_USERS),
+        "libraries": _LIBRARIES if libraries else None,
+        "has_output": max_output > 0,
     }
     start = time.monotonic()
-    said, exit_code = _run(_command(bwrap, memory_bytes), json.dumps(order).encode(), started.encode(), seconds)
+    command = _command(bwrap, memory_bytes, libraries)
+    said, output, exit_code = _run(command, json.dumps(order).encode(), started.encode(), seconds, max_output)
     duration = time.monotonic() - start
     before, is_started, verdict = said.decode(errors="replace").partition(started)
     if not is_started:
         reason = " ".join(before.split())[:300] or f"it did not start in {_SECONDS_TO_START:g} s"
         raise SandboxError(f"bwrap fails: {reason}; {_INSTALL}, and allow it user namespaces.")
+    if len(output) > max_output:
+        message = f"it wrote more than {max_output:,} bytes"
+        return SandboxResult(has_finished=False, message=message, seconds=duration)
     if verdict == finished:
-        return SandboxResult(has_finished=True, message="", seconds=duration)
+        return SandboxResult(has_finished=True, message="", seconds=duration, output=output)
     if exit_code is None:
         return SandboxResult(has_finished=False, message=f"it took longer than {seconds:g} s", seconds=duration)
     reason = " ".join(verdict.split()) or f"it ended early with exit code {exit_code}"
     return SandboxResult(has_finished=False, message=reason, seconds=duration)
 
 
-def _run(command: list[str], order: bytes, started: bytes, seconds: float) -> tuple[bytes, int | None]:
-    """What was said, and the exit code, None if time ran out. The program's time runs from the word `started` on."""
-    reader, writer = os.pipe()
+def _run(
+    command: list[str], order: bytes, started: bytes, seconds: float, max_output: int
+) -> tuple[bytes, bytes, int | None]:
+    """What was said, the output, and the exit code, None if time ran out. Time runs from the word `started` on."""
+    (reader, writer), (outputs, output_writer) = os.pipe(), os.pipe()
     try:
-        with _file_of(order) as orders, _process(command, orders, writer) as process:
-            said = _read_until(started, reader)
+        with _file_of(order) as orders, _process(command, orders, output_writer, writer) as process:
+            said, output, exit_code = _read_until(started, reader), b"", None
             try:
-                exit_code = process.wait(seconds) if started in said else None
+                if started in said:
+                    deadline = time.monotonic() + seconds
+                    output = _read_output(outputs, max_output, deadline)
+                    exit_code = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 exit_code = None
             finally:
@@ -124,7 +153,8 @@ def _run(command: list[str], order: bytes, started: bytes, seconds: float) -> tu
             said += os.read(reader, _LONGEST_VERDICT)
     finally:
         os.close(reader)
-    return said, exit_code
+        os.close(outputs)
+    return said, output, exit_code
 
 
 def _file_of(content: bytes) -> IO[bytes]:
@@ -134,12 +164,13 @@ def _file_of(content: bytes) -> IO[bytes]:
     return file
 
 
-def _process(command: list[str], orders: IO[bytes], writer: int) -> subprocess.Popen[bytes]:
+def _process(command: list[str], orders: IO[bytes], output: int, verdicts: int) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(command, stdin=orders, stdout=subprocess.DEVNULL, stderr=writer, start_new_session=True)
+        return subprocess.Popen(command, stdin=orders, stdout=output, stderr=verdicts, start_new_session=True)
     finally:
-        # The sandbox alone holds that end now, so that reading ends when the sandbox does.
-        os.close(writer)
+        # The sandbox alone holds these ends now, so that reading ends when the sandbox does.
+        os.close(output)
+        os.close(verdicts)
 
 
 def _read_until(word: bytes, reader: int) -> bytes:
@@ -154,19 +185,30 @@ def _read_until(word: bytes, reader: int) -> bytes:
     return said
 
 
-def _limits(seconds: float, memory_bytes: int) -> dict[str, int]:
+def _read_output(reader: int, max_bytes: int, deadline: float) -> bytes:
+    """All that is written until the sandbox ends, time runs out, or it is too much."""
+    output = bytearray()
+    while len(output) <= max_bytes and select.select([reader], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        chunk = os.read(reader, _CHUNK)
+        if not chunk:
+            break
+        output += chunk
+    return bytes(output)
+
+
+def _limits(seconds: float, memory_bytes: int, max_processes: int) -> dict[str, int]:
     return {
         "RLIMIT_AS": memory_bytes,
         # Should the clock on the wall not end it, which is what a person understands.
         "RLIMIT_CPU": math.ceil(seconds) + _SECONDS_AFTER_TIME,
         "RLIMIT_FSIZE": min(_LARGEST_FILE, memory_bytes),
-        "RLIMIT_NPROC": _MOST_PROCESSES,
+        "RLIMIT_NPROC": max_processes,
         "RLIMIT_NOFILE": _MOST_OPEN_FILES,
         "RLIMIT_CORE": 0,
     }
 
 
-def _command(bwrap: str, memory_bytes: int) -> list[str]:
+def _command(bwrap: str, memory_bytes: int, libraries: Mapping[str, Path]) -> list[str]:
     python = Path(sys.executable).resolve()
     installed = Path(sys.base_prefix).resolve()
     command = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -177,10 +219,13 @@ def _command(bwrap: str, memory_bytes: int) -> list[str]:
     else:
         command += ["--unshare-user", "--disable-userns"]
     # Folders on the way are made passable, and empty: the interpreter may lie in a home.
-    for folder in (Path("/etc"), *reversed(installed.parents[:-1])):
+    shelves = {Path(_LIBRARIES, name).parent: None for name in sorted(libraries)}
+    for folder in (Path("/etc"), *reversed(installed.parents[:-1]), *shelves):
         command += ["--perms", "0755", "--dir", str(folder)]
     for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", str(installed)):
         command += ["--ro-bind-try", place, place]
+    for name, source in libraries.items():
+        command += ["--ro-bind", str(source.resolve()), f"{_LIBRARIES}/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
     command += ["--perms", "1777", "--size", str(memory_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     command += ["--remount-ro", "/"]

@@ -1,7 +1,7 @@
 """Runs inside the sandbox: gives up what rights are left, runs a program, and says whether it ran to its end.
 
 Nothing imports this file. Its text is handed to an interpreter that sees the standard library alone; the order comes on
-standard input, the verdict goes where standard error was.
+standard input, the program's output goes where standard output was, the verdict where standard error was.
 """
 
 import json
@@ -13,10 +13,14 @@ import sys
 def main() -> None:
     """Read the order, run the program, write the verdict."""
     order = json.loads(sys.stdin.buffer.read())
-    verdicts = os.dup(2)
+    output, verdicts = os.dup(1), os.dup(2)
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nothing, stream)
+    if not order["has_output"]:
+        os.close(output)
+    if order["libraries"]:
+        sys.path.append(order["libraries"])
     for name, limit in order["limits"].items():
         resource.setrlimit(getattr(resource, name), (limit, limit))
     if os.getuid() == 0:
@@ -25,8 +29,13 @@ def main() -> None:
         os.setuid(order["user"])
     os.write(verdicts, order["started"].encode())
     first_process = os.getpid()
+
+    def write_output(content: bytes) -> None:
+        with open(output, "wb", closefd=False) as file:
+            file.write(content)
+
     try:
-        exec(compile(order["program"], "<program>", "exec"), {"__name__": "__main__"})
+        exec(compile(order["program"], "<program>", "exec"), {"__name__": "__main__", "write_output": write_output})
         verdict = order["finished"]
     except BaseException as error:  # Among them SystemExit: to leave early is not to finish.
         verdict = f"{type(error).__name__}: {error}"

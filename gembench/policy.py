@@ -8,7 +8,7 @@ Shapes: M models of the problem, S models of a stage.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, NamedTuple, Never, Protocol
+from typing import Any, Literal, NamedTuple, Never, Protocol
 
 import jax.numpy as jnp
 from jax import Array
@@ -150,8 +150,13 @@ class Ask(NamedTuple):
 class Policy(Protocol):
     """The contract. A policy never sees a cell that it has not paid for."""
 
-    sampling: ClassVar[Sampling]
-    """Whether the policy's source lets all models meet the queries in one shared order, or each in its own."""
+    @property
+    def sampling(self) -> Sampling:
+        """Whether the policy's source lets all models meet the queries in one shared order, or each in its own.
+
+        Most say it once for all of a class: `sampling: ClassVar[Sampling] = "shared"`.
+        """
+        ...
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """The static schedule: which shapes the asks have and how often. Plain Python, no arrays."""

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from gembench.decisions import digest
+from gembench.exported_policy import ExportedPolicy
 from gembench.ledger import raise_on_faults
 from gembench.policy import Policy, Problem, Sampling
 from gembench.program import Outcome, Program, estimated_bytes, limits_of, make_program, needed_bytes, run_program
@@ -63,7 +64,7 @@ def simulate(
         # The last chunk is filled up with runs that are thrown away, so that every chunk has one shape.
         outcome = run_program(program, race, limits, seed, first)
         parts.append(jax.tree.map(lambda array, size=size: array[:size], outcome))
-        raise_on_faults(parts[-1].faults, type(policy).__name__)
+        raise_on_faults(parts[-1].faults, policy.name if isinstance(policy, ExportedPolicy) else type(policy).__name__)
         if on_progress is not None:
             on_progress(size)
     outcome = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)

@@ -1,12 +1,10 @@
 """The policies by name: the one place where a name becomes a policy."""
 
-import dataclasses
 import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-from gembench.errors import PolicySettingError, UnknownPolicyError
+from gembench.errors import UnknownPolicyError
 from gembench.policies.accelerated_sequential_halving import AcceleratedSequentialHalving
 from gembench.policies.bayes_elim import BayesElim
 from gembench.policies.sequential_halving import SequentialHalving
@@ -18,6 +16,7 @@ from gembench.policies.ucb_e import UCBE
 from gembench.policies.ucb_stddev import UCBStdDev
 from gembench.policies.uniform import Uniform
 from gembench.policy import Policy
+from gembench.policy_settings import fields_of, parse_settings
 
 CATALOG: Mapping[str, type[Policy]] = MappingProxyType(
     {
@@ -48,7 +47,7 @@ def make_policy(spec: str) -> Policy:
         near = difflib.get_close_matches(name, CATALOG, n=2)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(CATALOG)}."
         raise UnknownPolicyError(f"no policy is called '{name}'; {hint}")
-    return CATALOG[name](**_parse_settings(name, settings))
+    return CATALOG[name](**parse_settings(CATALOG[name], name, settings))
 
 
 def policy_spec(policy: Policy) -> str:
@@ -56,29 +55,7 @@ def policy_spec(policy: Policy) -> str:
     (name,) = (name for name, policy_class in CATALOG.items() if type(policy) is policy_class)
     changed = [
         f"{field.name}={getattr(policy, field.name)}"
-        for field in _fields(type(policy))
+        for field in fields_of(type(policy))
         if getattr(policy, field.name) != field.default
     ]
     return f"{name}:{','.join(changed)}" if changed else name
-
-
-def _fields(policy_class: type[Policy]) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(policy_class)  # type: ignore[arg-type]  # every policy is a dataclass
-
-
-def _parse_settings(name: str, settings: str) -> dict[str, Any]:
-    fields = {field.name: field for field in _fields(CATALOG[name])}
-    values = {}
-    for setting in filter(None, settings.split(",")):
-        key, equals, text = (part.strip() for part in setting.partition("="))
-        if key not in fields or not equals:
-            takes = ", ".join(f"{field.name}={field.default}" for field in fields.values()) or "none"
-            raise PolicySettingError(f"policy {name} has no setting '{setting.strip()}'; it takes: {takes}.")
-        if key in values:
-            raise PolicySettingError(f"{name}: {key} is given twice.")
-        kind: type[Any] = type(fields[key].default)
-        try:
-            values[key] = kind(text)
-        except ValueError as error:
-            raise PolicySettingError(f"{name}: {key} must be of type {kind.__name__}, got '{text}'.") from error
-    return values

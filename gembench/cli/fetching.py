@@ -46,7 +46,7 @@ def download_cache(disk: int | None, *, keeps: bool = False) -> DownloadCache:
         disk: the most bytes.
         keeps: whether a model that was used stays for the next time, as long as no other needs its room.
     """
-    from gembench.cli.jax_setup import cache_folder
+    from gembench.jax_setup import cache_folder
     from gembench.evaluate.download_cache import DownloadCache
 
     folder = cache_folder() / "models"

@@ -45,7 +45,7 @@ def score(policy: tuple[str, ...], memory: int | None, folder: Path | None, json
     if folder is not None:
         _make_folder(folder)
 
-    from gembench.cli.jax_setup import set_up_jax
+    from gembench.jax_setup import set_up_jax
 
     set_up_jax()
     from gembench.cli.progress import RunsProgress

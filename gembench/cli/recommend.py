@@ -86,7 +86,7 @@ def recommend(
     if not tensor and (num_models is None or num_queries is None):
         raise UsageError("what is the search like? Give --tensor T, or both --num-models M and --num-queries Q.")
 
-    from gembench.cli.jax_setup import set_up_jax
+    from gembench.jax_setup import set_up_jax
 
     set_up_jax()
     from rich.text import Text

@@ -74,7 +74,7 @@ def search(
     # A scheduler's SIGTERM ends a search as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
-    from gembench.cli.jax_setup import set_up_jax
+    from gembench.jax_setup import set_up_jax
 
     set_up_jax(cpu_only=True)
     from gembench.cli.search_contest import check, decide, planned

@@ -83,7 +83,7 @@ def simulate(
         check_output(path)
     _check_extras(plot_path, runs_out)
 
-    from gembench.cli.jax_setup import set_up_jax
+    from gembench.jax_setup import set_up_jax
 
     set_up_jax()
     from gembench.data.embedded import TREES

@@ -15,7 +15,7 @@ from gembench.runs import Runs
 @pytest.fixture
 def gembench(monkeypatch) -> Callable[..., Result]:
     """Runs a command in this process: `gembench("info", path)`."""
-    monkeypatch.setattr("gembench.cli.jax_setup.set_up_jax", lambda **options: None)
+    monkeypatch.setattr("gembench.jax_setup.set_up_jax", lambda **options: None)
 
     def run(*args, **options):
         return CliRunner().invoke(cli, [str(arg) for arg in args], **options)

@@ -27,7 +27,7 @@ def set_up_jax(*, cpu_only: bool = False) -> None:
     try:
         if cpu_only:
             jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", _num_cores())
+        jax.config.update("jax_num_cpu_devices", num_cores())
     except RuntimeError as error:
         logger.info("another part of this process has started JAX; it keeps its devices: %s", error)
     folder = cache_folder() / "xla"
@@ -37,7 +37,7 @@ def set_up_jax(*, cpu_only: bool = False) -> None:
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def _num_cores() -> int:
+def num_cores() -> int:
     """The cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -1,0 +1,149 @@
+"""Scoring a policy of a stranger's file on a benchmark: two processes, neither of which can do harm.
+
+The sandbox runs the file and sees no tensor; all that comes out of it are programs. A process of ours, which can be
+killed, checks them, replays them against the tensors, and tells the result. A policy is given the models under other
+numbers, drawn by the digest of its file: whoever has looked up which model is the best cannot write its number down.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from gembench.errors import BudgetError
+from gembench.evaluate.child_process import ChildProcess
+from gembench.jax_setup import num_cores
+from gembench.leaderboard.benchmark import Benchmark
+from gembench.leaderboard.export import export_policy
+from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
+from gembench.leaderboard.result_file import Result, from_json
+from gembench.leaderboard.unpack import read_answer
+from gembench.load_race import LoadedRace
+from gembench.policy import Problem
+
+SECONDS = 1800.0
+MEMORY_BYTES = 16 * 2**30
+_SECONDS_TO_TAKE_A_MESSAGE = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A policy's result, and what it says of itself.
+
+    Attributes:
+        result: its runs on the benchmark.
+        policy_class: its class.
+        description: the first paragraph of its docstring.
+        hyper_parameters: by name.
+    """
+
+    result: Result
+    policy_class: str
+    description: str
+    hyper_parameters: dict[str, str | int | float | bool]
+
+
+def score_file(
+    benchmark: Benchmark,
+    races: Sequence[LoadedRace],
+    file: PolicyFile,
+    name: str | None = None,
+    *,
+    seconds: float = SECONDS,
+    memory_bytes: int = MEMORY_BYTES,
+    on_progress: Callable[[int], None] | None = None,
+) -> Scored:
+    """Score a policy's file.
+
+    Args:
+        benchmark: what it is scored on.
+        races: the benchmark's, as `open_races` gives them.
+        file: the file.
+        name: what the result calls the policy; by default its class with its settings.
+        seconds: the longest that the replay may take.
+        memory_bytes: the most address space of the process that replays.
+        on_progress: told how many runs have just finished.
+
+    Raises:
+        PolicyFileError: the file holds no policy that keeps the contract, or it takes too long or too much memory.
+        UsageError: the policy refuses its settings, or cannot spend a budget.
+    """
+    problems = problems_of(benchmark, races)
+    num_runs = -(-benchmark.runs // num_cores())
+    output = export_policy(file, problems, num_runs=num_runs)
+    answer = read_answer(output)
+    order = {
+        "benchmark": asdict(benchmark),
+        "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
+        "num_runs": num_runs,
+        "name": name or ":".join(filter(None, (answer.policy_class, file.settings))),
+        "file_sha256": file.sha256,
+        "memory_bytes": memory_bytes,
+    }
+    child = ChildProcess("gembench.leaderboard.replay_worker", send_timeout=_SECONDS_TO_TAKE_A_MESSAGE)
+    try:
+        child.send(json.dumps(order).encode())
+        child.send(output)
+        text = _follow(child, file.path, seconds, on_progress)
+    finally:
+        child.end(patience=0)
+    return Scored(
+        result=from_json(text, file.path),
+        policy_class=answer.policy_class,
+        description=answer.description,
+        hyper_parameters=dict(answer.hyper_parameters or {}),
+    )
+
+
+def problems_of(benchmark: Benchmark, races: Sequence[LoadedRace]) -> list[Problem]:
+    """What a policy has to be exported for: the problem of every cell, but where the budget pays for everything.
+
+    Raises:
+        BudgetError: a budget is under one pull a model.
+    """
+    problems = []
+    for loaded in races:
+        for queries_per_model in benchmark.queries_per_model:
+            budget = loaded.budget(queries_per_model)
+            if budget < loaded.num_models:
+                raise BudgetError(f"{queries_per_model:g} queries per model are under one pull a model.")
+            if budget < loaded.num_models * loaded.num_queries:
+                problems.append(Problem(loaded.num_models, loaded.num_queries, budget))
+    return list(dict.fromkeys(problems))
+
+
+def renumbered(loaded: LoadedRace, file_sha256: str) -> LoadedRace:
+    """The race with its models in another order, drawn by the digests of the tensor and the policy's file."""
+    draws = [
+        hashlib.sha256(f"{loaded.digest} {file_sha256} {model}".encode()).digest() for model in range(loaded.num_models)
+    ]
+    order = np.array(sorted(range(loaded.num_models), key=draws.__getitem__))
+    race = replace(
+        loaded.race,
+        correct=np.ascontiguousarray(loaded.race.correct[order]),
+        load_seconds=loaded.race.load_seconds[order],
+        query_seconds=loaded.race.query_seconds[order],
+    )
+    return replace(loaded, models=tuple(loaded.models[model] for model in order), race=race)
+
+
+def _follow(child: ChildProcess, path: str, seconds: float, on_progress: Callable[[int], None] | None) -> str:
+    """The result that the child tells in the end."""
+    deadline = time.monotonic() + seconds
+    try:
+        while True:
+            said = json.loads(child.receive(max(0.0, deadline - time.monotonic())))
+            if "error" in said:
+                raise PolicyFileError(f"{path}: {said['error']}")
+            if "result" in said:
+                return str(said["result"])
+            if on_progress is not None:
+                on_progress(int(said["runs"]))
+    except TimeoutError as error:
+        raise PolicyFileError(f"{path}: its replay took longer than {seconds:g} s.") from error
+    except (EOFError, ConnectionError) as error:
+        words = child.last_words()
+        raise PolicyFileError(f"{path}: its replay died{f': {words}' if words else ', of too much memory'}.") from error
