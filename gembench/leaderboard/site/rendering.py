@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from gembench.gem_card.words import one_line
+from gembench.gem_card.words import NONE, counted, one_line
+from gembench.leaderboard.site.links import atlas_page, linked_text, policy_page
+from gembench.leaderboard.site.numbers import number, number_interval, share, share_interval
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
-Section = Literal["ranking", "atlas", "about"]
+Section = Literal["ranking", "policy", "atlas", "about"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def render(
 
     Args:
         template: its file name, beside this module.
-        section: which link of the navigation is the page's own.
+        section: what the page belongs to; the navigation marks the page's own link.
         has_atlases: whether the site has an atlas to link to.
         styles: file names of style sheets, after `site.css`.
         scripts: file names of scripts, run at the end of the body.
@@ -72,7 +75,7 @@ def render(
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined  # no command but `build` needs it
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("gembench.leaderboard.site", ""),
         autoescape=True,
         finalize=_visible,
@@ -81,6 +84,20 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["code"] = _code
+    environment.globals |= {
+        "atlas_page": atlas_page,
+        "counted": counted,
+        "dash": NONE,
+        "linked_text": linked_text,
+        "number": number,
+        "number_interval": number_interval,
+        "one_line": one_line,
+        "policy_page": policy_page,
+        "share": share,
+        "share_interval": share_interval,
+    }
+    return environment
 
 
 @lru_cache(maxsize=16)
@@ -91,6 +108,17 @@ def _inline(name: str) -> _Inline:
     text = environment.loader.get_source(environment, name)[0] if environment.loader else ""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return _Inline(Markup(text), f"'sha256-{digest}'")
+
+
+def _code(text: str) -> Markup:
+    """A text with its lines and blanks, escaped; what cannot be seen, and could hide what the code does, is shown."""
+    from markupsafe import escape
+
+    return escape("\n".join("\t".join(map(_shown, line.split("\t"))) for line in text.splitlines()))
+
+
+def _shown(text: str) -> str:
+    return "".join(one_line(letter) or letter for letter in text)
 
 
 def _visible(value: Any) -> Any:
