@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import ShapeDtypeStruct
 from jax.export import Exported, deserialize
 from jaxlib.mlir import ir
-from jaxlib.mlir.dialects import stablehlo
+from jaxlib.mlir.dialects import chlo, sdy, stablehlo
 
 from gembench.errors import ContractError
 
@@ -82,7 +82,8 @@ def _shapes(arrays: Sequence[object]) -> str:
 
 def _operations(artifact: bytes) -> set[str]:
     context = ir.Context()
-    stablehlo.register_dialect(context)
+    for dialect in (stablehlo, chlo, sdy):  # The others stand in attributes alone.
+        dialect.register_dialect(context)
     module = stablehlo.deserialize_portable_artifact(context, artifact)
     names: set[str] = set()
 
