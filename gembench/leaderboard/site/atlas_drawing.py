@@ -17,11 +17,18 @@ NUM_COLOURS = 8
 LETTER_HEIGHT = 32.0
 """Of the labels on the narrowest screens, where they take the most of these units."""
 _MAX_HEIGHT = 760.0
-_MAX_SCALE = 8.0
+_MAX_SCALE = 10.0
 _MARGIN = 36.0
 _LETTER_WIDTH = 0.56 * LETTER_HEIGHT
 _LEADER = 16.0
-_SIDES = ((0, -1), (1, 0), (-1, 0), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1))
+_MARK_WIDTH = 9.0
+"""Of the ring and the square around a model."""
+_SIDES = (
+    *((1, 0, "start"), (-1, 0, "end"), (0, -1, "middle"), (0, 1, "middle")),
+    *((1, -1, "start"), (-1, -1, "end"), (1, 1, "start"), (-1, 1, "end")),
+    *((0, -1, "start"), (0, -1, "end"), (0, 1, "start"), (0, 1, "end")),
+)
+"""Where a label may be: to the right or left, below or above, and which end of its text the line leads to."""
 _REACHES = (1.0, 2.0, 4.0)
 _OVER_LABEL, _OVER_MARK = 10_000, 20
 
@@ -84,7 +91,7 @@ class Drawing:
         height: of the SVG, whose width is 1,000.
         circles: the M models, in the order of the nodes.
         edges: from every model to its parent, a path's `d`.
-        labels: of the bases, the best model and the recommended one.
+        labels: of the best model and the recommended one.
         size_keys: the legend of sizes; empty where all are alike.
         size_y: its middle.
     """
@@ -160,7 +167,8 @@ def _labels(nodes: Sequence[Node], circles: Sequence[Circle], height: float) -> 
     centres = np.array([(circle.x, circle.y) for circle in circles])
     radii = np.array([circle.radius for circle in circles])
     texts = {place: _text(node) for place, node in enumerate(nodes)}
-    weights = np.array([_OVER_MARK if node.is_gem or texts[place] else 1 for place, node in enumerate(nodes)])
+    is_marked = [node.is_gem or node.is_base or texts[place] != "" for place, node in enumerate(nodes)]
+    weights = np.where(is_marked, _OVER_MARK, 1)
     taken: list[_Box] = []
     labels = []
     for place, text in texts.items():
@@ -180,29 +188,31 @@ def _labels(nodes: Sequence[Node], circles: Sequence[Circle], height: float) -> 
 
 
 def _text(node: Node) -> str:
-    names = (("base", node.is_base), ("best", node.rank == 1), ("recommended", node.is_recommended))
+    names = (("best", node.rank == 1), ("recommended", node.is_recommended))
     return ", ".join(name for name, is_so in names if is_so)
 
 
-def _beside(place: int, circle: Circle, text: str, side: tuple[int, int], reach: float) -> tuple[Label, _Box, _Box]:
+def _beside(
+    place: int, circle: Circle, text: str, side: tuple[int, int, str], reach: float
+) -> tuple[Label, _Box, _Box]:
     """The label on one side of its model, and the boxes around its text and its line."""
-    across, down = side
+    across, down, anchor = side
     length = math.hypot(across, down)
-    start, end = circle.radius + 5, circle.radius + 5 + _LEADER * reach
+    start, end = circle.radius + _MARK_WIDTH, circle.radius + _MARK_WIDTH + _LEADER * reach
     first, last = (
         (circle.x + across / length * distance, circle.y + down / length * distance) for distance in (start, end)
     )
     width = len(text) * _LETTER_WIDTH
     x = last[0] + 4 * across
     y = last[1] + (0.5 * LETTER_HEIGHT * down if across == 0 else 0.0)
-    left = x - width / 2 if across == 0 else x if across > 0 else x - width
+    left = x - width * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
     label = Label(
         node=place,
         text=text,
         line=f"M{first[0]:.1f} {first[1]:.1f}L{last[0]:.1f} {last[1]:.1f}",
         x=round(x, 1),
         y=round(y, 1),
-        anchor=("middle", "start", "end")[across],
+        anchor=anchor,
     )
     (x_of_first, y_of_first), (x_of_last, y_of_last) = first, last
     leader = _Box(
