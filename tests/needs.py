@@ -20,3 +20,8 @@ needs_vllm = _needs("vllm", "vllm")
 needs_ray = _needs("ray", "ray")
 needs_openai = _needs("openai", "openai")
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs the Debian package bubblewrap")
+needs_browser = pytest.mark.skipif(
+    shutil.which("chromium") is None
+    or any(find_spec(name) is None for name in ("playwright", "axe_playwright_python")),
+    reason="needs pip install 'gembench[browser]' and the Debian package chromium",
+)

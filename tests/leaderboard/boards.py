@@ -1,14 +1,19 @@
-"""Benchmarks and scores made by hand."""
+"""Benchmarks, scores and published policies made by hand."""
+
+import hashlib
+from dataclasses import replace
 
 import numpy as np
 
 from gembench.leaderboard.benchmark import Benchmark, BenchmarkTensor
+from gembench.leaderboard.entry import Card, Published
+from gembench.leaderboard.result_file import make_result
 from gembench.leaderboard.scores import CellScore, PolicyScores, cells_of
 
 
-def make_benchmark(tensors=("oak",), queries_per_model=(10,), runs=50, **settings):
+def make_benchmark(tensors=("oak",), queries_per_model=(10,), runs=50, version="test", **settings):
     return Benchmark(
-        version="test",
+        version=version,
         tensors=tuple(BenchmarkTensor(name, f"sha256:{place:064x}", name) for place, name in enumerate(tensors)),
         queries_per_model=queries_per_model,
         runs=runs,
@@ -37,3 +42,21 @@ def make_scores(benchmark, name, ranks, *, pulls=100, seconds=50.0):
             for place, cell in enumerate(cells)
         ),
     )
+
+
+CARD = Card(
+    name="",
+    author="Ann Author",
+    source="Somebody, Journal of Searches 1, 2020",
+    license="MIT",
+    description="It asks all models in turn.",
+    policy_class="InTurn",
+    hyper_parameters={"patience": 2, "warmth": 0.5, "kind": "mild", "is_greedy": True},
+)
+
+
+def make_published(benchmark, name, ranks, *, is_submission=False, code="class InTurn: ...\n", card=CARD, **costs):
+    """A policy with ranks made by hand; `card` is what people are told of it, but for its name."""
+    file_sha256 = hashlib.sha256(code.encode()).hexdigest() if is_submission else None
+    result = make_result(benchmark, make_scores(benchmark, name, ranks, **costs), file_sha256)
+    return Published(replace(card, name=name), code, result, is_submission)

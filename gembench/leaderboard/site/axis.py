@@ -48,7 +48,7 @@ def log_axis(values: Iterable[float], start: float, end: float) -> Axis:
     """A logarithmic axis for the positive ones of some numbers, which has a little room at both ends."""
     logs = [math.log10(value) for value in values if value > 0]
     low, high = min(logs, default=0.0), max(logs, default=0.0)
-    room = max(_MARGIN * (high - low), 0.02)
+    room = max(_MARGIN * (high - low), 0.03)
     low, high = 10 ** (low - room), 10 ** (high + room)
     return Axis(low, high, start, end, is_log=True, ticks=_round_numbers(low, high))
 

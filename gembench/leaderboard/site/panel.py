@@ -7,7 +7,7 @@ from gembench.leaderboard.relative import Estimate
 from gembench.leaderboard.site.axis import Axis, axis_of, log_axis, share_axis
 from gembench.leaderboard.site.chart import LABEL_HEIGHT, Label, Series, cut, px
 
-_WIDTH, _HEIGHT = 360, 236
+_WIDTH, _HEIGHT = 360, 246
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 218, 12, 206
 _LABELS_X = 232
 _MOST_LABELS = 14

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -111,14 +112,16 @@ def _inline(name: str) -> _Inline:
 
 
 def _code(text: str) -> Markup:
-    """A text with its lines and blanks, escaped; what cannot be seen, and could hide what the code does, is shown."""
+    """A text with its lines and blanks, escaped; what cannot be seen, and might hide what code does, is shown."""
     from markupsafe import escape
 
-    return escape("\n".join("\t".join(map(_shown, line.split("\t"))) for line in text.splitlines()))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")  # Python ends a line at any of them
+    return escape("\n".join(line if line.isprintable() else "".join(map(_shown, line)) for line in lines))
 
 
-def _shown(text: str) -> str:
-    return "".join(one_line(letter) or letter for letter in text)
+def _shown(letter: str) -> str:
+    is_hidden = letter != "\t" and unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+    return "\ufffd" if is_hidden else letter
 
 
 def _visible(value: Any) -> Any:
