@@ -1,7 +1,8 @@
 """Uniform sampling: every model answers the same number of queries, and the highest mean is recommended.
 
-The baseline of every study of best-arm identification, e.g. Bubeck, Munos and Stoltz, "Pure Exploration in
-Multi-armed Bandits Problems", ALT 2009, section 3.
+The baseline of every study of best-arm identification.
+
+Source: e.g. Bubeck, Munos and Stoltz, "Pure Exploration in Multi-armed Bandits Problems", ALT 2009, section 3.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,14 @@
 """`gembench leaderboard`: how policies stand on the benchmark."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from gembench.cli.leaderboard_build import build
+from gembench.cli.leaderboard_options import read_published, submissions_option, time_limit_option
+from gembench.cli.leaderboard_submit import submit
+from gembench.cli.leaderboard_verify import verify
 from gembench.cli.options import MemorySize, json_option
 from gembench.cli.outputs import STDOUT, check_output, write_output
 from gembench.errors import UsageError
@@ -19,13 +21,20 @@ if TYPE_CHECKING:
 def leaderboard() -> None:
     """How policies stand on the benchmark: fixed tensors, budgets, runs and seed, the same for everybody.
 
-    Example: gembench leaderboard score ucb_e:exploration=4 accelerated_sequential_halving
+    Example: gembench leaderboard score my_policy.py
     """
 
 
-@leaderboard.command(short_help="Score policies of the catalog.")
-@click.argument("policy", nargs=-1, metavar="[NAME[:KEY=VALUE,…]]…")
+@leaderboard.command(short_help="Score policies, of files or of the catalog.")
+@click.argument("policy", nargs=-1, metavar="[FILE.py[:CLASS[:KEY=VALUE,…]]|NAME[:KEY=VALUE,…]]…")
+@click.option(
+    "--private",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Score on the tensors in this folder; results name them by their digests alone.",
+)
 @click.option("--memory", type=MemorySize(), help="Memory for runs in flight. [default: a quarter of the machine's]")
+@time_limit_option
 @click.option(
     "--results",
     "folder",
@@ -33,12 +42,21 @@ def leaderboard() -> None:
     metavar="FOLDER",
     help="Write a JSON file for each policy: every run's rank and costs, which `show` reads.",
 )
+@submissions_option
 @json_option
-def score(policy: tuple[str, ...], memory: int | None, folder: Path | None, json_path: Path | None) -> None:
-    """Score policies on the public benchmark, beside the reference. With no POLICY, the whole catalog.
+def score(
+    policy: tuple[str, ...],
+    private: Path | None,
+    memory: int | None,
+    time_limit: float,
+    folder: Path | None,
+    submissions: Path | None,
+    json_path: Path | None,
+) -> None:
+    """Score policies on the public benchmark, beside what is published. With no POLICY, the whole catalog.
 
-    A policy's number is its mean rank relative to the reference's, as a geometric mean over all tensors and budgets;
-    its place is 1 + the policies that are better for certain.
+    A FILE is run in a sandbox that sees no tensor. A policy's number is its mean rank relative to the reference's, as a
+    geometric mean over all tensors and budgets; its place is 1 + the policies that are better for certain.
     """
     if json_path is not None:
         check_output(json_path)
@@ -50,47 +68,73 @@ def score(policy: tuple[str, ...], memory: int | None, folder: Path | None, json
     set_up_jax()
     from gembench.cli.progress import RunsProgress
     from gembench.experiment import make_policies
-    from gembench.leaderboard.benchmark import load_benchmark, open_races
-    from gembench.leaderboard.result_file import make_result
-    from gembench.leaderboard.result_file import to_json as result_to_json
-    from gembench.leaderboard.scores import cells_of, score_policies
+    from gembench.leaderboard.benchmark import load_benchmark, open_races, private_benchmark
+    from gembench.leaderboard.field import score_field
+    from gembench.leaderboard.policy_file import is_policy_file, read_policy_file
+    from gembench.leaderboard.result_file import file_name_of, to_json
+    from gembench.leaderboard.scores import cells_of
     from gembench.leaderboard.standing import make_standing
     from gembench.memory import memory_for_runs
 
     benchmark = load_benchmark()
-    policies = make_policies(policy)
-    policies |= make_policies([benchmark.reference])
+    files = [read_policy_file(each) for each in policy if is_policy_file(each)]
+    named = [each for each in policy if not is_policy_file(each)]
+    policies = make_policies(named) if named or not policy else {}
+    is_beside_published = bool(policy) and private is None
+    published = read_published(submissions) if is_beside_published else ()
+    if private is not None:
+        benchmark = private_benchmark(benchmark, private)
+        policies |= make_policies([benchmark.reference])
     races = open_races(benchmark)
-    progress = RunsProgress(total=len(policies) * len(cells_of(benchmark)) * benchmark.runs)
+    progress = RunsProgress(total=(len(policies) + len(files)) * len(cells_of(benchmark)) * benchmark.runs)
     with progress.running():
-        scores = score_policies(
-            benchmark, races, policies, memory_bytes=memory_for_runs(memory), on_progress=progress.advance
+        results = score_field(
+            benchmark,
+            races,
+            policies,
+            files,
+            seconds=time_limit,
+            memory_bytes=memory_for_runs(memory),
+            on_progress=progress.advance,
         )
     if folder is not None:
-        for each in scores:
-            write_output(folder / f"{each.name}.json", result_to_json(make_result(benchmark, each)))
-    _show(make_standing(benchmark, scores), json_path)
+        for each in results:
+            write_output(folder / file_name_of(each), to_json(each))
+    made = {each.scores.name: each for each in results}
+    field = {each.card.name: each.result for each in published} | made
+    standing = make_standing(benchmark, [each.scores for each in field.values()])
+    _show(standing, json_path, about=[name for name in made if policy and name != benchmark.reference])
 
 
-@leaderboard.command(short_help="Show the standing that results make.")
-@click.argument("result", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@leaderboard.command(short_help="Show the standing.")
+@click.argument("result", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@submissions_option
 @json_option
-def show(result: tuple[Path, ...], json_path: Path | None) -> None:
-    """Show where policies stand by the RESULT files that `score --results` wrote, the reference's among them."""
+def show(result: tuple[Path, ...], submissions: Path | None, json_path: Path | None) -> None:
+    """Show where the published policies stand, or those of RESULT files that `score --results` wrote."""
     if json_path is not None:
         check_output(json_path)
 
     from gembench.leaderboard.benchmark import load_benchmark
-    from gembench.leaderboard.result_file import check_benchmark, from_json
+    from gembench.leaderboard.private import hidden_benchmark, is_private
+    from gembench.leaderboard.result_file import check_benchmark, read_result
     from gembench.leaderboard.standing import make_standing
 
     benchmark = load_benchmark()
-    scores = []
-    for path in result:
-        read = from_json(_read(path), str(path))
-        check_benchmark(read, benchmark, str(path))
-        scores.append(read.scores)
-    _show(make_standing(benchmark, scores), json_path)
+    if result:
+        results = [read_result(path) for path in result]
+        if is_private(results[0]):
+            benchmark = hidden_benchmark(benchmark, results[0])
+        for path, each in zip(result, results, strict=True):
+            check_benchmark(each, benchmark, str(path))
+    else:
+        results = [each.result for each in read_published(submissions)]
+    _show(make_standing(benchmark, [each.scores for each in results]), json_path)
+
+
+leaderboard.add_command(build)
+leaderboard.add_command(submit)
+leaderboard.add_command(verify)
 
 
 def _make_folder(folder: Path) -> None:
@@ -101,18 +145,13 @@ def _make_folder(folder: Path) -> None:
     check_output(folder / "result.json")
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as text: {error}.") from error
-
-
-def _show(standing: Standing, json_path: Path | None) -> None:
-    from gembench.cli.standing_table import print_standing
+def _show(standing: "Standing", json_path: Path | None, about: list[str] | None = None) -> None:
+    from gembench.cli.standing_table import print_pairs, print_standing
     from gembench.leaderboard.standing import to_json
 
     if json_path is not None:
         write_output(json_path, to_json(standing))
     if str(json_path) != STDOUT:
         print_standing(standing)
+        for name in about or ():
+            print_pairs(standing, name)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gembench.load_race import LoadedRace  # opens tensors, which reading a result does not need
 
 PUBLIC_BENCHMARK = Path(__file__).with_name("benchmark.toml")
+PRIVATE_SUFFIX = "-private"
+"""Of the version of a benchmark on hidden tensors."""
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -132,7 +134,7 @@ def private_benchmark(benchmark: Benchmark, folder: Path) -> Benchmark:
             )
         place_of[digest] = place
     tensors = tuple(BenchmarkTensor(digest, digest, str(place_of[digest])) for digest in sorted(place_of))
-    return replace(benchmark, version=f"{benchmark.version}-private", tensors=tensors)
+    return replace(benchmark, version=f"{benchmark.version}{PRIVATE_SUFFIX}", tensors=tensors)
 
 
 def _looks_like_a_tensor(place: Path) -> bool:

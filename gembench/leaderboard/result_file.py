@@ -11,16 +11,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gembench.errors import BenchmarkError
+from gembench.errors import BenchmarkError, UsageError
 from gembench.leaderboard.benchmark import DIGEST, Benchmark
 from gembench.leaderboard.scores import Cell, CellScore, PolicyScores
 
 FORMAT = 1
+LARGEST_FILE = 2**24
 _LIBRARIES = ("gembench", "jax", "jaxlib", "numpy")
 _LARGEST = 2**53
 """Up to here floating-point numbers hold every integer."""
@@ -37,7 +39,8 @@ class Result:
         seed: of the runs.
         runs: R.
         versions: of Python and of the libraries that decide what comes out.
-        platform: system and machine: on the same one, and with the same versions, scores are the same bit by bit.
+        platform: system, machine and processor: on the same one, and with the same versions, scores are the same bit by
+            bit. XLA makes other code for other processors.
     """
 
     scores: PolicyScores
@@ -58,7 +61,7 @@ def make_result(benchmark: Benchmark, scores: PolicyScores, file_sha256: str | N
         seed=benchmark.seed,
         runs=benchmark.runs,
         versions={"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}},
-        platform=f"{platform.system()} {platform.machine()}",
+        platform=" ".join((platform.system(), platform.machine(), _processor())),
     )
 
 
@@ -99,6 +102,29 @@ def from_json(text: str, source: str) -> Result:
         raise BenchmarkError(f"{source}: {error}") from error
 
 
+def read_result(path: Path) -> Result:
+    """The result in a file.
+
+    Raises:
+        UsageError: it cannot be read as text, or is too large to be a result.
+        BenchmarkError: it is no result.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+        text = content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as text: {error}.") from error
+    if len(content) > LARGEST_FILE:
+        raise UsageError(f"{path}: is larger than {LARGEST_FILE:,} bytes, which no result is.")
+    return from_json(text, str(path))
+
+
+def file_name_of(result: Result) -> str:
+    """What a policy's result is called in a folder of results."""
+    return re.sub(r"[^\w.,=+-]", "_", result.scores.name.replace(":", "-")) + ".json"
+
+
 def check_benchmark(result: Result, benchmark: Benchmark, source: str) -> None:
     """Refuse a result whose runs are not those of a benchmark; `make_standing` compares the cells.
 
@@ -114,6 +140,17 @@ def check_benchmark(result: Result, benchmark: Benchmark, source: str) -> None:
             raise BenchmarkError(
                 f"{source}: the benchmark's {name} was {stated!r}, but is {wanted!r} here; score the policy again."
             )
+
+
+def _processor() -> str:
+    """What the processor is called."""
+    stated = Path("/proc/cpuinfo")
+    if stated.is_file():
+        for line in stated.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return " ".join(value.split())
+    return platform.processor() or "unknown"
 
 
 def _refuse_constant(name: str) -> Never:

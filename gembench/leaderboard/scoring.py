@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.export import export_policy
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
 from gembench.leaderboard.result_file import Result, from_json
-from gembench.leaderboard.unpack import read_answer
+from gembench.leaderboard.unpack import Answer, read_answer
 from gembench.load_race import LoadedRace
 from gembench.policy import Problem
 
@@ -29,21 +29,14 @@ MEMORY_BYTES = 16 * 2**30
 _SECONDS_TO_TAKE_A_MESSAGE = 60.0
 
 
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """A policy's result, and what it says of itself.
+def describe_file(file: PolicyFile) -> Answer:
+    """What the policy in a file says of itself.
 
-    Attributes:
-        result: its runs on the benchmark.
-        policy_class: its class.
-        description: the first paragraph of its docstring.
-        hyper_parameters: by name.
+    Raises:
+        PolicyFileError: the file holds no policy.
+        UsageError: the policy refuses its settings.
     """
-
-    result: Result
-    policy_class: str
-    description: str
-    hyper_parameters: dict[str, str | int | float | bool]
+    return read_answer(export_policy(file, (), num_runs=1))
 
 
 def score_file(
@@ -55,7 +48,7 @@ def score_file(
     seconds: float = SECONDS,
     memory_bytes: int = MEMORY_BYTES,
     on_progress: Callable[[int], None] | None = None,
-) -> Scored:
+) -> Result:
     """Score a policy's file.
 
     Args:
@@ -90,12 +83,7 @@ def score_file(
         text = _follow(child, file.path, seconds, on_progress)
     finally:
         child.end(patience=0)
-    return Scored(
-        result=from_json(text, file.path),
-        policy_class=answer.policy_class,
-        description=answer.description,
-        hyper_parameters=dict(answer.hyper_parameters or {}),
-    )
+    return from_json(text, file.path)
 
 
 def problems_of(benchmark: Benchmark, races: Sequence[LoadedRace]) -> list[Problem]:

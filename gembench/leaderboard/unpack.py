@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 import jax.numpy as jnp
@@ -50,7 +50,7 @@ class Answer:
     error: Failure | None
     policy_class: str = ""
     description: str = ""
-    hyper_parameters: Mapping[str, str | int | float | bool] | None = None
+    hyper_parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     sampling: Sampling = "shared"
     plans: tuple[tuple[Stage, ...], ...] = ()
     programs: tuple[bytes, ...] = ()

@@ -1,0 +1,56 @@
+"""Options that several commands of the leaderboard share, and what they lead to."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gembench.errors import UsageError
+
+if TYPE_CHECKING:
+    from gembench.leaderboard.entry import Published
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def submissions_option(command: Command) -> Command:
+    """`--submissions FOLDER`: where submissions lie."""
+    return click.option(
+        "--submissions",
+        type=click.Path(file_okay=False, path_type=Path),
+        metavar="FOLDER",
+        help="Where submissions lie. [default: those of this gembench, policies/submissions of a checkout]",
+    )(command)
+
+
+def time_limit_option(command: Command) -> Command:
+    """`--time-limit SECONDS`: how long a file's replay may take."""
+    return click.option(
+        "--time-limit",
+        type=click.FloatRange(min=0, min_open=True),
+        default=1800.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="The longest that the replay of a policy's file may take.",
+    )(command)
+
+
+def read_published(folder: Path | None) -> tuple["Published", ...]:
+    """The catalog and the submissions, each with a result on the benchmark as it is now.
+
+    Raises:
+        BenchmarkError: one is damaged, or its result is of another benchmark.
+    """
+    from gembench.leaderboard.benchmark import load_benchmark
+    from gembench.leaderboard.catalog import read_catalog
+    from gembench.leaderboard.entries import SUBMISSIONS, read_submissions
+    from gembench.leaderboard.result_file import check_benchmark
+
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}; give one that holds submissions.")
+    published = (*read_catalog(), *read_submissions(folder or SUBMISSIONS))
+    benchmark = load_benchmark()
+    for each in published:
+        check_benchmark(each.result, benchmark, f"the published result of {each.card.name}")
+    return published
