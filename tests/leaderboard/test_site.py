@@ -127,7 +127,8 @@ def test_a_policys_page_has_its_card_its_code_and_what_made_its_result(site):
         *("patience 2", "warmth 0.5", "kind mild", "is_greedy true"),
         *(BETTER.result.file_sha256, BETTER.result.platform, BETTER.result.versions["jax"]),
         *(
-            "gembench leaderboard score policies/submissions/better/policy.py:InTurn",
+            "gembench leaderboard score policies/submissions/better/policy.py:InTurn:patience=2,warmth=0.5",
+            ",kind=mild,is_greedy=True ",
             "gembench leaderboard verify better",
         ),
     ):
@@ -241,7 +242,7 @@ def test_only_web_addresses_arxiv_ids_and_dois_are_linked(text, expected):
 def test_no_text_is_lost_or_changed_around_a_link(text):
     part = linked_text(text)
     assert part.before + part.linked + part.after == text
-    assert part.url == "" or re.match(r"https?://[^\s\"<>]+$", part.url, re.IGNORECASE)
+    assert part.url == "" or re.fullmatch(r"(?i:https?)://[!#-&(-;=?-_a-z~]+", part.url)
 
 
 @given(names=st.lists(st.text(max_size=12) | st.text("aAbB./-_ ", max_size=4), min_size=2, max_size=8, unique=True))
@@ -260,13 +261,13 @@ def test_nobody_takes_anothers_page_by_choosing_its_name():
 
 def test_a_name_adds_no_word_and_no_command_to_what_a_reader_copies():
     name = "x; rm -rf ~ `id` $(id) 'q'"
-    card = replace(CARD, name=name, policy_class="A && b")
+    card = replace(CARD, name=name, policy_class="A && b", hyper_parameters={"c": "| d"})
     for is_submission in (True, False):
         for line in commands(card, is_submission=is_submission):
             words = shlex.split(line)
             assert words[0] == "gembench"
-            assert words[-1] in (name, f"policies/submissions/{name}/policy.py:A && b")
-            assert len(words) in (4, 4 + (words[1] == "simulate"))
+            assert words[-1] in (name, f"policies/submissions/{name}/policy.py:A && b:c=| d")
+            assert len(words) == 4
 
 
 def test_code_is_shown_line_by_line_and_what_would_hide_in_it_is_seen(tmp_path):

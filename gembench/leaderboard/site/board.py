@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gembench.errors import BenchmarkError
 from gembench.intervals import mean_interval, probability_interval
-from gembench.leaderboard.benchmark import Benchmark, BenchmarkTensor
+from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.entry import Published
+from gembench.leaderboard.private import hidden_benchmark
 from gembench.leaderboard.relative import Estimate
 from gembench.leaderboard.result_file import Result, check_benchmark
 from gembench.leaderboard.scores import PolicyScores
@@ -20,8 +21,6 @@ from gembench.result import recall_interval
 
 if TYPE_CHECKING:
     from gembench.leaderboard.site.atlas import Atlas
-
-_PRIVATE = "-private"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,25 +95,7 @@ def mean_recall(scores: PolicyScores, queries_per_model: float, k: int) -> Estim
 
 def _private(benchmark: Benchmark, results: Sequence[Result]) -> Private:
     """The standing on the cells that the results have, which must be the same for all."""
-    first = results[0]
-    if first.benchmark != f"{benchmark.version}{_PRIVATE}":
-        raise BenchmarkError(
-            f"{first.scores.name}: its benchmark is {first.benchmark!r}, not {benchmark.version + _PRIVATE!r}; score "
-            f"it on the hidden tensors again."
-        )
-    cells = [score.cell for score in first.scores.cells]
-    for cell in cells:
-        if cell.tensor != cell.tensor_digest:
-            raise BenchmarkError(f"{first.scores.name}: a hidden tensor is called {cell.tensor}, not by its digest.")
-    hidden = replace(
-        benchmark,
-        version=first.benchmark,
-        tensors=tuple(BenchmarkTensor(digest, digest, "") for digest in dict.fromkeys(cell.tensor for cell in cells)),
-        queries_per_model=tuple(dict.fromkeys(cell.queries_per_model for cell in cells)),
-        runs=first.runs,
-        seed=first.seed,
-        top_k=tuple(first.scores.cells[0].recall) if cells else (),
-    )
+    hidden = hidden_benchmark(benchmark, results[0])
     for result in results:
         check_benchmark(result, hidden, result.scores.name)
     return Private(hidden, make_standing(hidden, [result.scores for result in results]))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 _SAFE_NAME = re.compile(r"[a-z0-9_-]{1,80}")
 _UNSAFE = re.compile(r"[^a-z0-9_-]+")
-_URL = r"https?://[^\s<>\"'`{}|\\^]+"
+_URL = r"https?://[A-Za-z0-9!#$%&()*+,./:;=?@\[\]_~-]+"
 _ARXIV = r"arxiv[:\s]\s*(?P<arxiv>[0-9]{4}\.[0-9]{4,5}(?:v[0-9]{1,2})?)(?![0-9.])"
 _DOI = r"(?<![0-9.])(?P<doi>10\.[0-9]{4,9}/[A-Za-z0-9._;()/:+-]*[A-Za-z0-9])"
 _LINK = re.compile(f"(?P<url>{_URL})|{_ARXIV}|{_DOI}", re.IGNORECASE | re.ASCII)

@@ -54,11 +54,13 @@ def render_policy(board: Board, published: Published, entry: Entry) -> str:
 
 def commands(card: Card, *, is_submission: bool) -> tuple[str, ...]:
     """What to type to run the policy, and to score it again. Its name cannot add a word, or a command, to a line."""
+    name = shlex.quote(card.name)
+    verify = f"gembench leaderboard verify {name}"
     if not is_submission:
-        name = shlex.quote(card.name)
-        return f"gembench simulate -p {name}", f"gembench leaderboard score {name}"
-    file = shlex.quote(f"policies/submissions/{card.name}/policy.py:{card.policy_class}")
-    return f"gembench leaderboard score {file}", f"gembench leaderboard verify {shlex.quote(card.name)}"
+        return f"gembench simulate -p {name}", verify
+    settings = ",".join(f"{key}={value}" for key, value in card.hyper_parameters.items())
+    file = ":".join(filter(None, (f"policies/submissions/{card.name}/policy.py", card.policy_class, settings)))
+    return f"gembench leaderboard score {shlex.quote(file)}", verify
 
 
 def _rival(pair: Pair, name: str, entries: dict[str, Entry]) -> Rival:
