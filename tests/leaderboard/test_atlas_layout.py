@@ -1,6 +1,7 @@
 """No two models overlap, and what is near a model is near it in the picture."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,6 +103,32 @@ def test_an_eighth_of_the_models_has_each_colour_and_equal_models_have_one():
     assert colour_numbers([0.9, 0.1, 0.2, *[0.5] * 7]) == [7, 0, 0, *[1] * 7]
 
 
+def covered(label, circles):
+    """Which circles a label's text touches where letters are largest, on narrow screens.
+
+    They are taken as half as wide as high, which no common font exceeds on average.
+    """
+    length = 0.5 * LETTER_HEIGHT * len(label.text)
+    left = label.x - length * {"start": 0, "middle": 0.5, "end": 1}[label.anchor]
+    touched = set()
+    for place, circle in enumerate(circles):
+        x = min(max(circle.x, left), left + length)
+        y = min(max(circle.y, label.y - LETTER_HEIGHT / 2), label.y + LETTER_HEIGHT / 2)
+        if math.hypot(circle.x - x, circle.y - y) < circle.radius:
+            touched.add(place)
+    return touched
+
+
+def test_a_label_would_rather_cover_models_without_a_mark():
+    nodes = [node(0, is_recommended=True), *[node(place, parent=0) for place in range(1, 30)]]
+    drawing = draw(nodes)
+    under = covered(drawing.labels[0], drawing.circles)
+    assert under
+    nodes = [replace(each, is_gem=place in under) for place, each in enumerate(nodes)]
+    drawing = draw(nodes)
+    assert not covered(drawing.labels[0], drawing.circles) & under
+
+
 def test_all_of_the_picture_is_within_its_borders_and_labels_cover_nothing_that_is_marked():
     nodes = [
         node(0, rank=1, is_gem=True, parent=2),
@@ -115,15 +142,11 @@ def test_all_of_the_picture_is_within_its_borders_and_labels_cover_nothing_that_
         assert circle.radius <= circle.y <= drawing.height - circle.radius
     assert [label.text for label in drawing.labels] == ["best", "recommended"]
     for label in drawing.labels:
-        # On narrow screens, where letters are largest: half as wide as high, which no common font exceeds on average.
         length = 0.5 * LETTER_HEIGHT * len(label.text)
         left = label.x - length * {"start": 0, "middle": 0.5, "end": 1}[label.anchor]
         assert left >= 0
         assert left + length <= WIDTH
-        for circle in drawing.circles[:3]:
-            x = min(max(circle.x, left), left + length)
-            y = min(max(circle.y, label.y - LETTER_HEIGHT / 2), label.y + LETTER_HEIGHT / 2)
-            assert math.hypot(circle.x - x, circle.y - y) >= circle.radius
+        assert not covered(label, drawing.circles[:3])
 
 
 def test_a_model_that_is_best_and_recommended_has_one_label():

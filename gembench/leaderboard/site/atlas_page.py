@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gembench.gem_card.words import NONE, counted, hub_url, percent
+from gembench.gem_card.words import NONE, counted, percent
 from gembench.leaderboard.site.atlas import Atlas, Node
 from gembench.leaderboard.site.atlas_drawing import NUM_COLOURS, Circle, draw
 from gembench.leaderboard.site.atlas_replay import ReplayStage
@@ -44,7 +44,11 @@ class _Mark:
     tags: str
     facts: str
     fate: str
-    url: str | None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is more than one of many."""
+        return self.tags != "" or self.node.is_recommended
 
 
 def render_atlas(atlas: Atlas) -> str:
@@ -60,7 +64,7 @@ def render_atlas(atlas: Atlas) -> str:
         atlas=atlas,
         drawing=drawing,
         marks=marks,
-        listed=[mark for place, mark in enumerate(marks) if place < NUM_BEST or mark.tags],
+        listed=[mark for place, mark in enumerate(marks) if place < NUM_BEST or mark.is_listed],
         num_best=NUM_BEST,
         colours=_colour_keys(marks),
         stages=_stage_rows(atlas),
@@ -72,7 +76,6 @@ def render_atlas(atlas: Atlas) -> str:
 
 
 def _mark(atlas: Atlas, node: Node, circle: Circle) -> _Mark:
-    fate = _fate(atlas, node)
     downloads = "downloads unknown" if node.downloads is None else counted(node.downloads, "download")
     return _Mark(
         node=node,
@@ -80,8 +83,7 @@ def _mark(atlas: Atlas, node: Node, circle: Circle) -> _Mark:
         parent=None if node.parent is None else atlas.nodes[node.parent],
         tags=_tags(node),
         facts=f"accuracy {percent(node.accuracy)}, rank {node.rank} of {len(atlas.nodes)}, {downloads}",
-        fate=fate,
-        url=hub_url(node.name),
+        fate=_fate(atlas, node),
     )
 
 
@@ -90,7 +92,6 @@ def _tags(node: Node) -> str:
         ("base", node.is_base),
         ("most accurate", node.rank == 1),
         ("hidden gem", node.is_gem),
-        ("recommended", node.is_recommended),
     )
     return ", ".join(name for name, is_so in names if is_so)
 
