@@ -29,7 +29,7 @@ def leaderboard() -> None:
 @click.argument("policy", nargs=-1, metavar="[FILE.py[:CLASS[:KEY=VALUE,…]]|NAME[:KEY=VALUE,…]]…")
 @click.option(
     "--private",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
     help="Score on the tensors in this folder; results name them by their digests alone.",
 )
