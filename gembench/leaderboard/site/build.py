@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,6 @@ def build_site(
     *,
     private: Sequence[Result] = (),
     atlases: Sequence[Atlas] = (),
-    on_file: Callable[[str], None] | None = None,
 ) -> Path:
     """Write the leaderboard's pages into a folder, the same bytes for the same input, and return its `index.html`.
 
@@ -49,7 +48,6 @@ def build_site(
         published: the policies, the benchmark's reference among them.
         private: results on hidden tensors, if there are any; the reference's among them.
         atlases: the trees to draw.
-        on_file: told the name of each file once it lies in the folder.
 
     Raises:
         BenchmarkError: the results are not those of one benchmark, or cards and results differ.
@@ -64,8 +62,6 @@ def build_site(
                 (Path(beside) / name).write_text(page, encoding="utf-8", newline="\n")
             for name in pages:
                 (Path(beside) / name).replace(folder / name)
-                if on_file is not None:
-                    on_file(name)
         for stale in _stale(folder, pages):
             stale.unlink()
     except OSError as error:

@@ -5,8 +5,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-_SAFE_NAME = re.compile(r"[a-z0-9_-]{1,80}")
-_UNSAFE = re.compile(r"[^a-z0-9_-]+")
+_SAFE_NAME = re.compile(r"[a-z0-9._-]{1,80}")
+_UNSAFE = re.compile(r"[^a-z0-9._-]+")
 _URL = r"https?://[A-Za-z0-9!#$%&()*+,./:;=?@\[\]_~-]+"
 _ARXIV = r"arxiv[:\s]\s*(?P<arxiv>[0-9]{4}\.[0-9]{4,5}(?:v[0-9]{1,2})?)(?![0-9.])"
 _DOI = r"(?<![0-9.])(?P<doi>10\.[0-9]{4,9}/[A-Za-z0-9._;()/:+-]*[A-Za-z0-9])"
@@ -54,9 +54,9 @@ def linked_text(text: str) -> LinkedText:
 def _slug(name: str) -> str:
     if _SAFE_NAME.fullmatch(name):
         return name
-    # No safe name has a dot, so that nobody can choose a name that is another's slug.
+    # No safe name has a tilde, so that nobody can choose a name that is another's slug.
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
-    return f"{_UNSAFE.sub('-', name.lower())[:40].strip('-')}.{digest[:16]}"
+    return f"{_UNSAFE.sub('-', name.lower())[:40].strip('-')}~{digest[:16]}"
 
 
 def _is_plain(url: str) -> bool:
