@@ -61,3 +61,7 @@ class NothingLeftError(TensorError):
 
 class BenchmarkError(GembenchError):
     """A benchmark, or a result on one, is not what it should be."""
+
+
+class SourceError(GembenchError):
+    """What another tool wrote cannot be imported."""
