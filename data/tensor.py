@@ -34,6 +34,8 @@ ROWS_BEFORE_SHARDS = 256
 ROWS_PER_SHARD = 256
 VALUES_PER_CHUNK = 1 << 16
 """How a long variable over models or queries alone is cut."""
+CELLS_PER_BATCH = 1 << 14
+"""Zarr compresses the rows of so many cells in one go: short rows, one by one, cost it mostly its own bookkeeping."""
 
 
 def open_tensor(location: str | os.PathLike[str]) -> xr.Dataset:
@@ -177,13 +179,15 @@ def _put_in_place(written: Path, path: Path, replaced: Path) -> None:
 def _write_group(dataset: xr.Dataset, store: Store) -> None:
     is_sharded = dataset.sizes["model"] > ROWS_BEFORE_SHARDS
     blocks = row_blocks(dataset.sizes["model"], dataset.sizes["query"], ROWS_PER_SHARD if is_sharded else 1)
+    rows_per_batch = max(1, CELLS_PER_BATCH // dataset.sizes["query"])
     for number, rows in enumerate(blocks):
         block = _loaded(dataset, rows)
-        if number == 0:
-            encoding = _encoding(dataset, is_sharded)
-            block.to_zarr(store, mode="w-", zarr_format=3, consolidated=False, encoding=encoding)
-        else:
-            block.to_zarr(store, mode="a-", zarr_format=3, consolidated=False, append_dim="model")
+        with zarr.config.set({"codec_pipeline.batch_size": rows_per_batch}):
+            if number == 0:
+                encoding = _encoding(dataset, is_sharded)
+                block.to_zarr(store, mode="w-", zarr_format=3, consolidated=False, encoding=encoding)
+            else:
+                block.to_zarr(store, mode="a-", zarr_format=3, consolidated=False, append_dim="model")
     with warnings.catch_warnings():
         # Without consolidated metadata xarray warns each reader; with it, zarr warns the writer of a coming standard.
         warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
