@@ -9,7 +9,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,8 +50,7 @@ CREATE TABLE cell (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """One query that one model was asked.
 
     Attributes:
@@ -293,20 +292,7 @@ class Journal:
             (position,) = connection.execute("SELECT position FROM model WHERE id = ?", (model,)).fetchone()
             connection.executemany(
                 "INSERT INTO cell VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        position,
-                        cell.query,
-                        int(cell.outcome),
-                        cell.correct,
-                        cell.score,
-                        cell.response,
-                        cell.seconds,
-                        cell.prompt_tokens,
-                        cell.completion_tokens,
-                    )
-                    for cell in cells
-                ],
+                [(position, query, int(outcome), *others) for query, outcome, *others in cells],
             )
 
     def end(self, model: str, status: ModelStatus, message: str = "", load_seconds: float | None = None) -> None:
@@ -348,7 +334,7 @@ class Journal:
 
     def columns(self, position: int) -> Mapping[str, Sequence[Any]]:
         """The cells of the model at a position, by query: the fields of `Cell`, each with a value a cell."""
-        names = [field.name for field in fields(Cell)]
+        names = Cell._fields
         with self._transaction() as connection:
             rows = connection.execute(
                 f"SELECT {', '.join(names)} FROM cell WHERE model = ? ORDER BY query", (position,)

@@ -7,7 +7,7 @@ each answer out as soon as it has it, in whatever order suits its batches. Promp
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gembench.data.status import ModelStatus
 from gembench.errors import GembenchError
@@ -60,8 +60,7 @@ class LogLikelihood:
 Request = Generate | LogLikelihood
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What a model made of one request.
 
     Attributes:

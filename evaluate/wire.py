@@ -119,7 +119,7 @@ def encode(message: Call | Reply) -> bytes:
         case Ask(requests, is_last):
             fields = [[_request_row(request) for request in requests], is_last]
         case Answered(answers):
-            fields = [[_answer_row(position, answer) for position, answer in answers]]
+            fields = [[(position, *answer) for position, answer in answers]]
         case Open(engine, options):
             fields = [engine, dict(options)]
         case Opened(settings):
@@ -134,7 +134,7 @@ def encode(message: Call | Reply) -> bytes:
 
 def decode(block: bytes) -> Call | Reply:
     """The message that `encode` made these bytes from."""
-    name, *fields = json.loads(block)
+    name, *fields = json.loads(block.decode())
     match name:
         case "Ask":
             rows, is_last = fields
@@ -170,15 +170,3 @@ def _request(row: list[Any]) -> Request:
         return LogLikelihood(*row)
     prompt, stop, max_tokens, temperature = row
     return Generate(prompt, tuple(stop), max_tokens, temperature)
-
-
-def _answer_row(position: int, answer: Answer) -> list[Any]:
-    return [
-        position,
-        answer.text,
-        answer.log_likelihood,
-        answer.is_greedy,
-        answer.prompt_tokens,
-        answer.completion_tokens,
-        answer.is_too_long,
-    ]
