@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from gembench.data.journal import Cell
 from gembench.data.outcomes import Outcome
@@ -56,26 +57,25 @@ def answered_batches(
         EvaluatorFailure: the model failed. The cells that were complete before have been yielded.
     """
     requests: list[Request] = []
-    places: list[tuple[int, int]] = []
-    answers: dict[int, list[Answer | None]] = {}
-    num_missing: dict[int, int] = {}
-    for query in queries:
-        of_query = questions.requests(query, chat_template)
-        places += [(query, number) for number in range(len(of_query))]
-        requests += of_query
-        answers[query] = [None] * len(of_query)
-        num_missing[query] = len(of_query)
+    rows: list[int] = []
+    starts = [0]
+    for row, query in enumerate(queries):
+        requests += questions.requests(query, chat_template)
+        rows += [row] * (len(requests) - starts[row])
+        starts.append(len(requests))
+    num_missing = [end - start for start, end in pairwise(starts)]
+    answers = [Answer()] * len(requests)
 
     complete: list[tuple[int, list[Answer]]] = []
     since = time.perf_counter()
     try:
         for position, answer in evaluator.answer(requests):
-            query, number = places[position]
-            answers[query][number] = answer
-            num_missing[query] -= 1
-            if num_missing[query]:
+            answers[position] = answer
+            row = rows[position]
+            num_missing[row] -= 1
+            if num_missing[row] > 0:
                 continue
-            complete.append((query, [one for one in answers.pop(query) if one is not None]))
+            complete.append((queries[row], answers[starts[row] : starts[row + 1]]))
             if len(complete) == batch_size:
                 now = time.perf_counter()
                 yield _cells(questions, complete, now - since)
@@ -89,28 +89,31 @@ def answered_batches(
 
 
 def _cells(questions: Questions, complete: Sequence[tuple[int, list[Answer]]], seconds: float) -> list[Cell]:
-    num_tokens = [sum(answer.prompt_tokens + answer.completion_tokens for answer in answers) for _, answers in complete]
+    tokens = [
+        (sum([answer.prompt_tokens for answer in answers]), sum([answer.completion_tokens for answer in answers]))
+        for _, answers in complete
+    ]
     # One more for each cell, so that a cell of no known tokens costs something, and nothing is divided by zero.
-    total = sum(num_tokens) + len(complete)
+    seconds_each = seconds / (sum(map(sum, tokens)) + len(complete))
     return [
-        _cell(questions, query, answers, seconds * (tokens + 1) / total)
-        for (query, answers), tokens in zip(complete, num_tokens, strict=True)
+        Cell(
+            query,
+            *_graded(questions, query, answers),
+            encode_response(answers),
+            seconds_each * (prompt_tokens + completion_tokens + 1),
+            prompt_tokens,
+            completion_tokens,
+        )
+        for (query, answers), (prompt_tokens, completion_tokens) in zip(complete, tokens, strict=True)
     ]
 
 
-def _cell(questions: Questions, query: int, answers: Sequence[Answer], seconds: float) -> Cell:
-    if any(answer.is_too_long for answer in answers):
-        outcome, grade = Outcome.TRUNCATED, None
-    else:
-        grade = questions.grade(query, answers)
-        outcome = Outcome.UNGRADED if grade is None else Outcome.ANSWERED
-    return Cell(
-        query=query,
-        outcome=outcome,
-        correct=-1 if grade is None else int(grade.is_correct),
-        score=None if grade is None else grade.score,
-        response=encode_response(answers),
-        seconds=seconds,
-        prompt_tokens=sum(answer.prompt_tokens for answer in answers),
-        completion_tokens=sum(answer.completion_tokens for answer in answers),
-    )
+def _graded(questions: Questions, query: int, answers: Sequence[Answer]) -> tuple[Outcome, int, float | None]:
+    """`Cell.outcome`, `Cell.correct` and `Cell.score`."""
+    for answer in answers:
+        if answer.is_too_long:
+            return Outcome.TRUNCATED, -1, None
+    grade = questions.grade(query, answers)
+    if grade is None:
+        return Outcome.UNGRADED, -1, None
+    return Outcome.ANSWERED, int(grade.is_correct), grade.score
