@@ -9,6 +9,7 @@ grandchildren.)
 import fcntl
 import os
 import re
+import select
 import signal
 import socket
 import struct
@@ -55,6 +56,9 @@ class ChildProcess:
             for option in (socket.SO_SNDTIMEO, socket.SO_RCVTIMEO):
                 ours.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(send_timeout) + 1, 0))
             self._connection = Connection(ours.detach())
+            # `Connection.poll` makes a selector for every look.
+            self._replies = select.poll()
+            self._replies.register(self._connection.fileno(), select.POLLIN)
             self._child = subprocess.Popen(
                 # -P: the folder that the command was called in has no say in what is imported.
                 [sys.executable, "-P", "-m", module, str(theirs.fileno())],
@@ -99,8 +103,8 @@ class ChildProcess:
             EOFError, ConnectionError: the child is gone.
         """
         deadline = time.monotonic() + timeout
-        while not self._connection.poll(max(0.0, min(_SECONDS_PER_LOOK, deadline - time.monotonic()))):
-            if self._child.poll() is not None and not self._connection.poll(0):
+        while not self._replies.poll(1000 * max(0.0, min(_SECONDS_PER_LOOK, deadline - time.monotonic()))):
+            if self._child.poll() is not None and not self._replies.poll(0):
                 raise EOFError
             if time.monotonic() >= deadline:
                 raise TimeoutError

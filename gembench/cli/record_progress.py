@@ -2,7 +2,6 @@
 
 import json
 import time
-from dataclasses import asdict
 from typing import TextIO
 
 import click
@@ -53,7 +52,7 @@ class RecordProgress:
     def __call__(self, event: Event) -> None:
         """Take note of an event, and show it."""
         if self._events is not None:
-            print(json.dumps(asdict(event)), file=self._events, flush=True)
+            print(json.dumps(vars(event)), file=self._events, flush=True)
         match event:
             case CellsCommitted():
                 self.num_cells += event.num_cells
