@@ -10,6 +10,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from gembench.data.status import ModelStatus
@@ -136,6 +137,7 @@ def _skill(key: bytes) -> float:
     return 0.1 + 0.8 * key[0] / 255
 
 
+@lru_cache(maxsize=4096)  # Many models are asked the same.
 def _sum_asked(prompt: str) -> int | None:
     """The right answer to the last sum of a prompt, None if there is none."""
     sums = _SUM.findall(prompt[-_WHERE_A_SUM_MAY_BE:])
