@@ -1,0 +1,1 @@
+"""Importers: a module a format."""
