@@ -24,7 +24,6 @@ def export_policy(
     file: PolicyFile,
     problems: Sequence[Problem],
     *,
-    num_runs: int,
     seconds: float = SECONDS,
     memory_bytes: int = MEMORY_BYTES,
 ) -> bytes:
@@ -33,7 +32,6 @@ def export_policy(
     Args:
         file: the file.
         problems: what the programs are for; one whose budget pays for every cell needs none.
-        num_runs: R, how many runs the programs work on at once.
         seconds: the longest that it may take.
         memory_bytes: the most address space.
 
@@ -47,7 +45,6 @@ def export_policy(
         "policy_class": file.policy_class,
         "settings": file.settings,
         "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
-        "num_runs": num_runs,
     }
     result = run_sandboxed(
         f"{_WORKER.read_text(encoding='utf-8')}\nmain({json.dumps(order)!r}, write_output)\n",

@@ -3,8 +3,8 @@
 Nothing imports this file. Its text is handed to a sandbox in which jax and gembench's contract can be imported, and
 nothing else of gembench: there is no tensor to find. What comes out is no more trusted than what went in.
 
-The output is a line of JSON and then the programs, one after the other. Each is a `jax.export`ed function of R runs at
-once; `gembench.exported_policy` says what they take and give.
+The output is a line of JSON and then the programs, one after the other. Each is a `jax.export`ed function of one run;
+`gembench.exported_policy` says what they take and give.
 """
 
 import dataclasses
@@ -24,8 +24,8 @@ def main(order: str, write_output: Callable[[bytes], None]) -> None:
     """Carry out an order, and write what came of it.
 
     Args:
-        order: a JSON object with the file's `text`, `policy_class` or null, `settings` as `key=value,...`, `problems`
-            as [M, Q, B], and `num_runs`, R.
+        order: a JSON object with the file's `text`, `policy_class` or null, `settings` as `key=value,...`, and
+            `problems` as [M, Q, B].
         write_output: where the output goes.
     """
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -34,7 +34,7 @@ def main(order: str, write_output: Callable[[bytes], None]) -> None:
     try:
         policy = _make_policy(wanted["text"], wanted["policy_class"], wanted["settings"])
         answer = _describe(policy)
-        answer["problems"] = [_export(policy, problem, wanted["num_runs"], programs) for problem in wanted["problems"]]
+        answer["problems"] = [_export(policy, problem, programs) for problem in wanted["problems"]]
         answer["sizes"] = [len(program) for program in programs]
     except Exception as error:
         answer, programs = _explain(error), []
@@ -85,7 +85,7 @@ def _describe(policy: Any) -> dict[str, Any]:
     }
 
 
-def _export(policy: Any, sizes: list[int], num_runs: int, programs: list[bytes]) -> list[dict[str, Any]]:
+def _export(policy: Any, sizes: list[int], programs: list[bytes]) -> list[dict[str, Any]]:
     """The stages of the plan; the programs are appended: start, ask and learn of each stage, recommend, withdraw."""
     import jax
     import jax.numpy as jnp
@@ -102,7 +102,7 @@ def _export(policy: Any, sizes: list[int], num_runs: int, programs: list[bytes])
     num_models, key_kind = problem.num_models, jax.random.key_impl(make_key(0))
 
     def array(*shape: int, dtype: Any = jnp.int32) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((num_runs, *shape), dtype)
+        return jax.ShapeDtypeStruct(shape, dtype)
 
     memory = jax.eval_shape(lambda: policy.start(seen))
     leaves, structure = jax.tree.flatten(memory)
@@ -110,14 +110,10 @@ def _export(policy: Any, sizes: list[int], num_runs: int, programs: list[bytes])
         raise ContractError("start keeps a random key in the memory; keep its words instead: jax.random.key_data(key).")
     kept = [array(*leaf.shape, dtype=leaf.dtype) for leaf in leaves]
     books = (array(num_models), array(num_models))
-    key, one, shared = array(2, dtype=jnp.uint32), array(), jax.ShapeDtypeStruct((), jnp.int32)
+    key, one = array(2, dtype=jnp.uint32), array()
 
     def keep(function: Callable[..., Any], *arguments: Any) -> None:
         programs.append(bytes(export(jax.jit(function), platforms=["cpu"])(*arguments).serialize()))
-
-    def for_runs(function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function of one run as one of all runs: the first argument is the same for all."""
-        return lambda repeat, *by_run: jax.vmap(lambda *of_run: function(repeat, *of_run))(*by_run)
 
     def remember(leaves: tuple[Any, ...]) -> Any:
         return jax.tree.unflatten(structure, leaves)
@@ -148,18 +144,18 @@ def _export(policy: Any, sizes: list[int], num_runs: int, programs: list[bytes])
             )
 
         asked = array(stage.num_models)
-        keep(for_runs(ask), shared, key, one, *books, *kept)
-        keep(for_runs(learn), shared, one, asked, asked, asked, *books, *kept)
+        keep(ask, one, key, one, *books, *kept)
+        keep(learn, one, one, asked, asked, asked, *books, *kept)
 
-    def recommend(_: Any, words: Any, pulls: Any, correct: Any, *leaves: Any) -> Any:
+    def recommend(words: Any, pulls: Any, correct: Any, *leaves: Any) -> Any:
         rng_key = jax.random.wrap_key_data(words, impl=key_kind)
         return (jnp.asarray(policy.recommend(rng_key, seen, Tally(pulls, correct), remember(leaves))),)
 
-    def withdraw(_: Any, is_out: Any, *leaves: Any) -> Any:
+    def withdraw(is_out: Any, *leaves: Any) -> Any:
         return tuple(jax.tree.leaves(policy.withdraw(is_out, remember(leaves))))
 
-    keep(for_runs(recommend), shared, key, *books, *kept)
-    keep(for_runs(withdraw), shared, array(num_models, dtype=jnp.bool_), *kept)
+    keep(recommend, key, *books, *kept)
+    keep(withdraw, array(num_models, dtype=jnp.bool_), *kept)
     return [dataclasses.asdict(stage) for stage in plan]
 
 

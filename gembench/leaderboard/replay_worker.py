@@ -45,7 +45,7 @@ def _replay(order: dict[str, Any], output: bytes, tell: Any) -> str:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     set_up_jax(cpu_only=True)
     benchmark = _read_benchmark(order["benchmark"])
-    policy = unpack(output, [Problem(*sizes) for sizes in order["problems"]], order["num_runs"])
+    policy = unpack(output, [Problem(*sizes) for sizes in order["problems"]])
     races = [renumbered(loaded, order["file_sha256"]) for loaded in open_races(benchmark)]
     (scores,) = score_policies(
         benchmark,

@@ -15,7 +15,6 @@ import numpy as np
 
 from gembench.errors import BudgetError
 from gembench.evaluate.child_process import ChildProcess
-from gembench.jax_setup import num_cores
 from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.export import export_policy
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
@@ -36,7 +35,7 @@ def describe_file(file: PolicyFile) -> Answer:
         PolicyFileError: the file holds no policy.
         UsageError: the policy refuses its settings.
     """
-    return read_answer(export_policy(file, (), num_runs=1))
+    return read_answer(export_policy(file, ()))
 
 
 def score_file(
@@ -65,13 +64,11 @@ def score_file(
         UsageError: the policy refuses its settings, or cannot spend a budget.
     """
     problems = problems_of(benchmark, races)
-    num_runs = -(-benchmark.runs // num_cores())
-    output = export_policy(file, problems, num_runs=num_runs)
+    output = export_policy(file, problems)
     answer = read_answer(output)
     order = {
         "benchmark": asdict(benchmark),
         "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
-        "num_runs": num_runs,
         "name": name or ":".join(filter(None, (answer.policy_class, file.settings))),
         "file_sha256": file.sha256,
         "memory_bytes": memory_bytes,

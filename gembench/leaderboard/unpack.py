@@ -84,13 +84,12 @@ def read_answer(output: bytes) -> Answer:
         raise ContractError(f"what came out of the sandbox is no policy ({type(error).__name__}).") from error
 
 
-def unpack(output: bytes, problems: Sequence[Problem], num_runs: int) -> ExportedPolicy:
+def unpack(output: bytes, problems: Sequence[Problem]) -> ExportedPolicy:
     """The policy that came out of the sandbox, every program of it checked.
 
     Args:
         output: what `export_policy` gave.
         problems: what it was exported for, in that order.
-        num_runs: R of the programs.
 
     Raises:
         ContractError: a plan or program does not keep the contract, or may not run here.
@@ -102,9 +101,9 @@ def unpack(output: bytes, problems: Sequence[Problem], num_runs: int) -> Exporte
     by_problem = {}
     for problem, plan in zip(problems, answer.plans, strict=True):
         count = 2 * len(plan) + 3
-        by_problem[problem] = _check_problem(problem, plan, programs[:count], num_runs)
+        by_problem[problem] = _check_problem(problem, plan, programs[:count])
         del programs[:count]
-    digest = hashlib.sha256(output + repr((tuple(problems), num_runs)).encode()).hexdigest()
+    digest = hashlib.sha256(output + repr(tuple(problems)).encode()).hexdigest()
     return ExportedPolicy(answer.policy_class, digest, answer.sampling, by_problem)
 
 
@@ -119,31 +118,28 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST_LINE]).strip()
 
 
-def _check_problem(problem: Problem, plan: tuple[Stage, ...], programs: Sequence[bytes], num_runs: int) -> Programs:
+def _check_problem(problem: Problem, plan: tuple[Stage, ...], programs: Sequence[bytes]) -> Programs:
     def array(*shape: int, dtype: Any = jnp.int32) -> ShapeDtypeStruct:
-        return ShapeDtypeStruct((num_runs, *shape), dtype)
+        return ShapeDtypeStruct(shape, dtype)
 
     num_models = problem.num_models
-    key, one, shared = array(2, dtype=jnp.uint32), array(), ShapeDtypeStruct((), jnp.int32)
-    books = (array(num_models), array(num_models))
+    key, one, books = array(2, dtype=jnp.uint32), array(), (array(num_models), array(num_models))
     start = check_program(programs[0], "start", (), None)
-    memory = tuple(array(*leaf.shape, dtype=leaf.dtype) for leaf in results_of(start))
+    memory = results_of(start)
     asks, learns = [], []
     for index, stage in enumerate(plan):
         asked = array(stage.num_models)
         ask, learn = programs[2 * index + 1 : 2 * index + 3]
-        taken = (shared, key, one, *books, *memory)
-        asks.append(check_program(ask, f"ask in stage {index}", taken, (asked, asked)))
-        taken = (shared, one, asked, asked, asked, *books, *memory)
+        asks.append(check_program(ask, f"ask in stage {index}", (one, key, one, *books, *memory), (asked, asked)))
+        taken = (one, one, asked, asked, asked, *books, *memory)
         learns.append(check_program(learn, f"learn in stage {index}", taken, memory))
-    recommend = check_program(programs[-2], "recommend", (shared, key, *books, *memory), None)
+    recommend = check_program(programs[-2], "recommend", (key, *books, *memory), None)
     scores = results_of(recommend)
-    if [score.shape for score in scores] != [(num_runs, num_models)] or scores[0].dtype not in (jnp.float32, jnp.int32):
-        given = ", ".join(f"{score.dtype}{list(score.shape[1:])}" for score in scores)
+    if [score.shape for score in scores] != [(num_models,)] or scores[0].dtype not in (jnp.float32, jnp.int32):
+        given = ", ".join(f"{score.dtype}{list(score.shape)}" for score in scores)
         raise ContractError(f"recommend: gives {given or 'nothing'}, where the contract wants float32[{num_models}].")
-    is_out = array(num_models, dtype=jnp.bool_)
-    withdraw = check_program(programs[-1], "withdraw", (shared, is_out, *memory), memory)
-    return Programs(num_runs, plan, start, tuple(asks), tuple(learns), recommend, withdraw)
+    withdraw = check_program(programs[-1], "withdraw", (array(num_models, dtype=jnp.bool_), *memory), memory)
+    return Programs(plan, start, tuple(asks), tuple(learns), recommend, withdraw)
 
 
 def _stage(stage: Mapping[str, Any]) -> Stage:
