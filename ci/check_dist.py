@@ -24,11 +24,20 @@ def expected_modules() -> set[str]:
 
 
 def expected_data() -> set[str]:
-    """What else a wheel needs: suites, recorded tensors, the card's templates, the benchmark, and that it is typed."""
-    linked = [*(CHECKOUT / "evaluate").rglob("*.yaml"), *(CHECKOUT / "data" / "recorded").iterdir()]
-    card = CHECKOUT / "gembench" / "gem_card"
-    benchmark = CHECKOUT / "gembench" / "leaderboard" / "benchmark.toml"
-    own = [CHECKOUT / "gembench" / "py.typed", benchmark, *card.glob("*.jinja"), *card.glob("*.css")]
+    """What else a wheel needs: suites, recorded tensors, templates, the benchmark and its results, submissions."""
+    package = CHECKOUT / "gembench"
+    linked = [
+        *(CHECKOUT / "evaluate").rglob("*.yaml"),
+        *(CHECKOUT / "data" / "recorded").iterdir(),
+        *(CHECKOUT / "policies" / "submissions").glob("*/*.*"),
+    ]
+    pages = [*(package / "gem_card").iterdir(), *(package / "leaderboard" / "site").iterdir()]
+    own = [
+        package / "py.typed",
+        package / "leaderboard" / "benchmark.toml",
+        *(package / "leaderboard" / "catalog").iterdir(),
+        *(file for file in pages if file.suffix in {".jinja", ".css", ".js"}),
+    ]
     return {
         *(f"gembench/{path.relative_to(CHECKOUT).as_posix()}" for path in linked),
         *(path.relative_to(CHECKOUT).as_posix() for path in own),

@@ -2,10 +2,10 @@
 
 import functools
 import shutil
-from importlib.util import find_spec
 
 import pytest
 from atlases import atlas_of, tree_race
+from needs import needs_browser
 
 from gembench.leaderboard.benchmark import load_benchmark
 from gembench.leaderboard.site.atlas_page import render_atlas
@@ -15,13 +15,7 @@ CHROMIUM = shutil.which("chromium")
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 TREES = [tensor.name for tensor in load_benchmark().tensors]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        CHROMIUM is None or find_spec("playwright") is None or find_spec("axe_playwright_python") is None,
-        reason="needs the Debian package chromium and pip install playwright axe-playwright-python",
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 
 
 @functools.cache
