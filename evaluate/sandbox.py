@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import IO
 
 from gembench.errors import GembenchError
+from gembench.evaluate.system_calls import make_filter
 
 _LIBRARIES = "/libraries"
 _RUNNER = Path(__file__).with_name("sandbox_runner.py")
@@ -33,6 +34,7 @@ _MOST_PROCESSES = 16
 _MOST_OPEN_FILES = 64
 _CHUNK = 2**20
 _LARGEST_FILE = 16 * 2**20
+_LARGEST_TMP = 2**28
 _LONGEST_VERDICT = 2**16
 _SECONDS_AFTER_TIME = 2
 _SECONDS_TO_START = 60.0
@@ -82,6 +84,7 @@ def run_sandboxed(
     seconds: float,
     memory_bytes: int,
     max_processes: int = _MOST_PROCESSES,
+    may_fork: bool = True,
     max_output: int = 0,
     libraries: Mapping[str, Path] = MappingProxyType({}),
 ) -> SandboxResult:
@@ -90,8 +93,9 @@ def run_sandboxed(
     Args:
         program: its text.
         seconds: the longest that it may take, once it has begun.
-        memory_bytes: the most address space of each of its processes, and the most that /tmp holds.
+        memory_bytes: the most address space of each of its processes.
         max_processes: the most processes and threads at a time.
+        may_fork: whether it may start processes; if not, `memory_bytes` bounds all that it takes but a small /tmp.
         max_output: the most bytes that it may hand to the function `write_output`, which it finds among its names.
         libraries: files and folders that it may read and import, by their path in a folder on its path.
 
@@ -113,7 +117,10 @@ def run_sandboxed(
     }
     start = time.monotonic()
     command = _command(bwrap, memory_bytes, libraries)
-    said, output, exit_code = _run(command, json.dumps(order).encode(), started.encode(), seconds, max_output)
+    system_calls = make_filter(may_fork=may_fork)
+    said, output, exit_code = _run(
+        command, json.dumps(order).encode(), system_calls, started.encode(), seconds, max_output
+    )
     duration = time.monotonic() - start
     before, is_started, verdict = said.decode(errors="replace").partition(started)
     if not is_started:
@@ -131,18 +138,23 @@ def run_sandboxed(
 
 
 def _run(
-    command: list[str], order: bytes, started: bytes, seconds: float, max_output: int
+    command: list[str], order: bytes, system_calls: bytes, started: bytes, seconds: float, max_output: int
 ) -> tuple[bytes, bytes, int | None]:
     """What was said, the output, and the exit code, None if time ran out. Time runs from the word `started` on."""
     (reader, writer), (outputs, output_writer) = os.pipe(), os.pipe()
     try:
-        with _file_of(order) as orders, _process(command, orders, output_writer, writer) as process:
+        with (
+            _file_of(order) as orders,
+            _file_of(system_calls) as rules,
+            _process(command, orders, rules, output_writer, writer) as process,
+        ):
             said, output, exit_code = _read_until(started, reader), b"", None
             try:
                 if started in said:
                     deadline = time.monotonic() + seconds
                     output = _read_output(outputs, max_output, deadline)
-                    exit_code = process.wait(max(0.0, deadline - time.monotonic()))
+                    if len(output) <= max_output:
+                        exit_code = process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 exit_code = None
             finally:
@@ -164,9 +176,20 @@ def _file_of(content: bytes) -> IO[bytes]:
     return file
 
 
-def _process(command: list[str], orders: IO[bytes], output: int, verdicts: int) -> subprocess.Popen[bytes]:
+def _process(
+    command: list[str], orders: IO[bytes], rules: IO[bytes], output: int, verdicts: int
+) -> subprocess.Popen[bytes]:
     try:
-        return subprocess.Popen(command, stdin=orders, stdout=output, stderr=verdicts, start_new_session=True)
+        return subprocess.Popen(
+            [command[0], "--seccomp", str(rules.fileno()), *command[1:]],
+            stdin=orders,
+            stdout=output,
+            stderr=verdicts,
+            pass_fds=[rules.fileno()],
+            # What bubblewrap itself is given can be read in /proc, whatever it clears for the program.
+            env={},
+            start_new_session=True,
+        )
     finally:
         # The sandbox alone holds these ends now, so that reading ends when the sandbox does.
         os.close(output)
@@ -210,7 +233,6 @@ def _limits(seconds: float, memory_bytes: int, max_processes: int) -> dict[str, 
 
 def _command(bwrap: str, memory_bytes: int, libraries: Mapping[str, Path]) -> list[str]:
     python = Path(sys.executable).resolve()
-    installed = Path(sys.base_prefix).resolve()
     command = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     command += ["--die-with-parent", "--new-session", "--clearenv", "--setenv", "HOME", "/tmp", "--cap-drop", "ALL"]
     if os.getuid() == 0:
@@ -220,13 +242,30 @@ def _command(bwrap: str, memory_bytes: int, libraries: Mapping[str, Path]) -> li
         command += ["--unshare-user", "--disable-userns"]
     # Folders on the way are made passable, and empty: the interpreter may lie in a home.
     shelves = {Path(_LIBRARIES, name).parent: None for name in sorted(libraries)}
-    for folder in (Path("/etc"), *reversed(installed.parents[:-1]), *shelves):
+    for folder in (Path("/etc"), Path("/usr"), *reversed(python.parents[:-1]), *shelves):
         command += ["--perms", "0755", "--dir", str(folder)]
-    for place in ("/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache", str(installed)):
-        command += ["--ro-bind-try", place, place]
+    for place in (*_places_of_python(), Path("/etc/ld.so.cache"), python):
+        command += ["--ro-bind-try", str(place), str(place)]
+    for folder in _installed_packages():
+        command += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
     for name, source in libraries.items():
         command += ["--ro-bind", str(source.resolve()), f"{_LIBRARIES}/{name}"]
     command += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
-    command += ["--perms", "1777", "--size", str(memory_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
+    tmp_bytes = min(_LARGEST_TMP, memory_bytes)
+    command += ["--perms", "1777", "--size", str(tmp_bytes), "--tmpfs", "/tmp", "--chdir", "/tmp"]
     command += ["--remount-ro", "/"]
     return [*command, str(python), "-I", "-S", "-B", "-X", "utf8", "-c", _RUNNER.read_text(encoding="utf-8")]
+
+
+def _places_of_python() -> tuple[Path, ...]:
+    """Where its libraries lie, and those of C."""
+    installed = Path(sys.base_prefix).resolve()
+    places = (Path(root, name) for root in ("/usr", "/", installed) for name in ("lib", "lib64"))
+    return tuple(dict.fromkeys(places))
+
+
+def _installed_packages() -> Iterator[Path]:
+    """What was installed beside the standard library, such as gembench with its tensors, is none of it."""
+    for place in _places_of_python():
+        for name in ("site-packages", "dist-packages"):
+            yield from sorted(place.glob(f"python*/{name}"))

@@ -13,7 +13,7 @@ from gembench.policy import Problem
 
 SECONDS = 120.0
 MEMORY_BYTES = 4 * 2**30
-_MAX_PROCESSES = 512
+_MAX_THREADS = 512
 _MAX_OUTPUT = 64 * 2**20
 _WORKER = Path(__file__).with_name("export_worker.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -50,7 +50,8 @@ def export_policy(
         f"{_WORKER.read_text(encoding='utf-8')}\nmain({json.dumps(order)!r}, write_output)\n",
         seconds=seconds,
         memory_bytes=memory_bytes,
-        max_processes=_MAX_PROCESSES,
+        max_processes=_MAX_THREADS,
+        may_fork=False,
         max_output=_MAX_OUTPUT,
         libraries=dict(_libraries()),
     )
