@@ -13,7 +13,7 @@ import struct
 
 from gembench.errors import GembenchError
 
-# The numbers of the kernel's architecture, and of calls: of x86_64 and aarch64, None where it has none.
+# The numbers of the kernel's architecture, and of calls: of x86_64 and aarch64.
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _DENIED = {
     "shmget": (29, 194),
@@ -42,7 +42,7 @@ _DENIED = {
     "move_mount": (429, 429),
     "open_by_handle_at": (304, 265),
 }
-_FORKS = {"fork": (57, None), "vfork": (58, None)}
+_FORKS_OF_X86 = [57, 58]  # fork and vfork
 _CLONE, _CLONE3, _SOCKET = (56, 220), (435, 435), (41, 198)
 _CLONE_THREAD = 0x10000
 _UNIX, _IPV4, _IPV6 = 1, 2, 10
@@ -80,10 +80,11 @@ def make_filter(*, may_fork: bool) -> bytes:
     ]
     if machine == "x86_64":
         program += [_instruction(_IF_AT_LEAST, _FIRST_OF_X32, skip_if_not=1), refuse]
-    denied = _DENIED if may_fork else _DENIED | _FORKS
-    for numbers in denied.values():
-        if numbers[place] is not None:
-            program += [_instruction(_IF_EQUAL, numbers[place], skip_if_not=1), refuse]
+    denied = [numbers[place] for numbers in _DENIED.values()]
+    if not may_fork and machine == "x86_64":
+        denied += _FORKS_OF_X86
+    for number in denied:
+        program += [_instruction(_IF_EQUAL, number, skip_if_not=1), refuse]
     if not may_fork:
         # The C library then does with `clone`, whose flags can be seen.
         unknown = _instruction(_RETURN, _ERROR | errno.ENOSYS)
