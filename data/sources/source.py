@@ -80,6 +80,8 @@ class ModelLog:
         remarks: what was left out or looked strange.
         seconds: [n] float64, what each answer took; None where the log does not say.
         repeats: [n] int, how often each query was answered; None for once each. The score is the mean.
+        correct: [n] int8, 1 right and 0 wrong by the log's own word, read where `outcome` is answered; None where right
+            is a score of at least the threshold. A log that states both has the scores kept, even if all are 0 or 1.
     """
 
     file: str
@@ -97,6 +99,7 @@ class ModelLog:
     remarks: Sequence[Remark] = ()
     seconds: NDArray[np.float64] | None = None
     repeats: NDArray[np.int64] | None = None
+    correct: NDArray[np.int8] | None = None
 
 
 class SourceFormat(Protocol):
