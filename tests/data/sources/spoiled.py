@@ -1,0 +1,109 @@
+"""Logs with something wrong in them, and what must hold of whatever an importer makes of a log."""
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from gembench.data.outcomes import Outcome
+from gembench.data.sources.source import Choice, ModelLog, SourceFormat
+from gembench.errors import SourceError
+
+JUNK = (
+    *(None, True, False, 0, -1, 2, 0.5, 1.5, 1e308, 10**30, -(10**400), math.nan, math.inf),
+    *("", "x", "C", "I", "1", "NaN", "../x", "a/b", "a\0b", "\ud800", "ä|é", "[/]", "x" * 300),
+    *([], {}, [[]], [None], [1, 2], ["a"], {"": 0}, {"value": "C"}, {"a": {"b": [1]}}, [{}]),
+)
+
+
+@st.composite
+def spoiled_json(draw: st.DrawFn, document: Any) -> bytes:
+    """A document with up to three values replaced or left out, as JSON that is sometimes cut or has changed bytes."""
+    document = copy.deepcopy(document)
+    for _ in range(draw(st.integers(0, 3))):
+        _spoil(draw, document)
+    return draw(spoiled_bytes(json.dumps(document, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")))
+
+
+def _spoil(draw: st.DrawFn, document: Any) -> None:
+    while isinstance(document, dict | list) and document:
+        key = draw(st.sampled_from(list(document) if isinstance(document, dict) else range(len(document))))
+        below = document[key]
+        if isinstance(below, dict | list) and below and draw(st.integers(0, 4)):
+            document = below
+            continue
+        if draw(st.booleans()):
+            document[key] = draw(st.sampled_from(JUNK))
+        else:
+            del document[key]
+        return
+
+
+@st.composite
+def spoiled_bytes(draw: st.DrawFn, data: bytes) -> bytes:
+    """Mostly the bytes as they are; else cut short, with some of them changed, or none of them left."""
+    how = draw(st.sampled_from(("whole", "whole", "whole", "cut", "changed", "other")))
+    if how == "cut":
+        return data[: draw(st.integers(0, len(data)))]
+    if how == "changed":
+        changed = bytearray(data)
+        for _ in range(draw(st.integers(1, 4)) if changed else 0):
+            changed[draw(st.integers(0, len(changed) - 1))] = draw(st.integers(0, 255))
+        return bytes(changed)
+    return draw(st.binary(max_size=40)) if how == "other" else data
+
+
+def read_all(source_format: SourceFormat, *places: Path | str, choice: Choice | None = None) -> list[ModelLog]:
+    """What a format says of all logs that it finds, each checked."""
+    logs = source_format.find_logs([str(place) for place in places])
+    models = [model for log in logs for model in source_format.read_log(log, choice or Choice())]
+    for model in models:
+        check(model)
+    return models
+
+
+def survives(source_format: SourceFormat, place: Path, choice: Choice | None = None) -> bool:
+    """Whether a log can be read. Where it cannot, the message names the file in one line that can be printed."""
+    try:
+        read_all(source_format, place, choice=choice)
+    except SourceError as error:
+        assert str(place) in str(error)
+        assert "\n" not in str(error)
+        str(error).encode()
+        return False
+    return True
+
+
+def check(log: ModelLog) -> None:
+    """What the contract says of a log, whatever was in its file."""
+    num_rows = len(log.queries)
+    columns = [log.queries, log.tasks, *log.query_columns.values()]
+    assert all(len(column) == num_rows for column in columns)
+    for text in [*(text for column in columns for text in column), *log.identity.values(), log.date]:
+        assert isinstance(text, str)
+        text.encode()
+    assert log.identity["model"]
+    assert all(log.queries)
+    assert len(set(log.queries)) == num_rows
+    assert log.score.shape == log.outcome.shape == (num_rows,)
+    assert (log.score.dtype, log.outcome.dtype) == (np.float64, np.uint8)
+    has_score = np.isin(log.outcome, (Outcome.ANSWERED, Outcome.TRUNCATED))
+    assert (np.isnan(log.score) == ~has_score).all()
+    assert ((log.score[has_score] >= 0) & (log.score[has_score] <= 1)).all()
+    assert log.num_rows >= num_rows
+    assert set(log.reported) <= set(log.tasks)
+    assert all(math.isfinite(value) for value in log.reported.values())
+    if log.seconds is not None:
+        assert log.seconds.shape == (num_rows,)
+    if log.repeats is not None:
+        assert log.repeats.shape == (num_rows,)
+        assert (log.repeats >= 1).all()
+    for remark in log.remarks:
+        assert remark.file
+        assert "\n" not in remark.message
+        remark.message.encode()
+    json.dumps([dict(log.settings), dict(log.model_columns), dict(log.identity)])
