@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import orjson
 
 from gembench.data.stores import is_url, local_path
 from gembench.errors import SourceError
-from gembench.extras import require_extra
 
 MAX_BYTES = 4 << 30
 """The most that is read of one file, unpacked: what a hostile archive can cost."""
@@ -24,6 +24,7 @@ def find_files(places: Sequence[str], is_wanted: Callable[[str], bool], what: st
     has a file of a wanted name, the file is taken at its word: people rename logs.
 
     Args:
+        places: paths and URLs.
         is_wanted: says from the path whether a file is one.
         what: what is looked for, for the message.
 
@@ -112,9 +113,6 @@ def parse_json(data: bytes, location: str) -> Any:
     Raises:
         SourceError: it is not JSON; the message has the line.
     """
-    require_extra("import", "orjson")
-    import orjson
-
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as strict:

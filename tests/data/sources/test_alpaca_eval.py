@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ from gembench.data.sources import alpaca_eval
 from gembench.data.sources.source import Choice
 from gembench.errors import SourceError
 
-REAL = Path(__file__).parents[4] / "shared" / "imports" / "alpaca_eval"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="needs two annotations.json of the AlpacaEval 2 leaderboard")
+REAL = Path(os.environ.get("GEMBENCH_TEST_ALPACA_EVAL", "/nowhere"))
+needs_real = pytest.mark.skipif(
+    not REAL.is_dir(), reason="needs GEMBENCH_TEST_ALPACA_EVAL=FOLDER with phi-2-sft and gemma-2b-it of AlpacaEval 2"
+)
 
 
 def annotation(instruction, preference, **others):
