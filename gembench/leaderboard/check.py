@@ -1,0 +1,77 @@
+"""The contract test of a policy in a stranger's file: exported twice in the sandbox, checked in a process of ours."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from gembench.errors import ContractError, UsageError
+from gembench.evaluate.child_process import ChildProcess
+from gembench.leaderboard.contract_checks import PROBLEMS, Finding
+from gembench.leaderboard.export import export_policy
+from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
+from gembench.leaderboard.unpack import read_answer
+
+SECONDS = 60.0
+MEMORY_BYTES = 16 * 2**30
+_SECONDS_TO_TAKE_A_MESSAGE = 60.0
+# What to do about an error in whose text such a word stands.
+_ADVICE = {
+    "Tracer": "While a policy is traced, arrays have no values: take jnp.where for if, jax.numpy for numpy.",
+    "ConcretizationTypeError": "While a policy is traced, arrays have no values: sizes come from problem and plan.",
+    "ModuleNotFoundError": "There are jax, numpy, scipy, and of gembench what its own policies import.",
+    "FileNotFoundError": "A policy reads no files: what it needs stands in its own.",
+    "callback": "A policy computes on arrays, with jax.numpy alone.",
+    "it took longer than": "Each stage of a plan becomes two programs: give one stage with repeats in place of many.",
+}
+
+
+def check_file(file: PolicyFile, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Iterator[Finding]:
+    """Check a policy's file; an error in one check may end it before the others.
+
+    Args:
+        file: the file.
+        seconds: the longest that its export, and then its replay, may take.
+        memory_bytes: the most address space of the process that replays.
+
+    Raises:
+        SandboxError: the sandbox itself does not work.
+    """
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            exports = [pool.submit(export_policy, file, PROBLEMS, seconds=seconds) for _ in range(2)]
+            first, second = (export.result() for export in exports)
+        answer = read_answer(first)
+    except (PolicyFileError, UsageError, ContractError) as error:
+        message = f"{file.path}: {error}" if isinstance(error, ContractError) else str(error)
+        advice = next((_ADVICE[word] for word in _ADVICE if word in message), "")
+        yield Finding("file", "error", message if message.endswith(".") else f"{message}.", advice)
+        return
+    settings = ", ".join(f"{name}={value}" for name, value in (answer.hyper_parameters or {}).items())
+    yield Finding("file", "ok", f"{answer.policy_class}({settings}) runs in the sandbox; {answer.sampling} sampling.")
+    if first != second:
+        message = "Run twice, the file came to different programs, so that nobody can repeat its result."
+        advice = "All randomness comes from rng_key: take no random, no time, and no order of a set."
+        yield Finding("repeat", "error", message, advice)
+        return
+    yield Finding("repeat", "ok", "Run twice, the file came to the same programs.")
+    yield from _replay(first, seconds, memory_bytes)
+
+
+def _replay(output: bytes, seconds: float, memory_bytes: int) -> Iterator[Finding]:
+    """What a child, which can be killed, finds."""
+    child = ChildProcess("gembench.leaderboard.check_worker", send_timeout=_SECONDS_TO_TAKE_A_MESSAGE)
+    deadline = time.monotonic() + seconds
+    try:
+        child.send(json.dumps(memory_bytes).encode())
+        child.send(output)
+        while (said := json.loads(child.receive(max(0.0, deadline - time.monotonic())))) is not None:
+            yield Finding(**said)
+    except TimeoutError:
+        advice = "Look for a loop without an end, or make its asks fewer."
+        yield Finding("time", "error", f"Its replay on small problems takes longer than {seconds:g} s.", advice)
+    except (EOFError, ConnectionError):
+        words = child.last_words()
+        yield Finding("memory", "error", f"Its replay on small problems died: {words or 'of too much memory'}.")
+    finally:
+        child.end(patience=0)
