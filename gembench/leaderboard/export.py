@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from gembench.errors import GembenchError, UsageError
+from gembench.errors import ContractError, GembenchError, UsageError
 from gembench.evaluate.sandbox import run_sandboxed
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
 from gembench.leaderboard.unpack import one_line, read_answer
@@ -36,7 +36,7 @@ def export_policy(
         memory_bytes: the most address space.
 
     Raises:
-        PolicyFileError: the file raises, takes too long, or holds no policy.
+        PolicyFileError: the file raises, takes too long, or holds no policy that can be exported.
         UsageError: the policy refuses its settings, or cannot spend a budget.
         SandboxError: the sandbox itself does not work.
     """
@@ -57,7 +57,10 @@ def export_policy(
     )
     if not result.has_finished:
         raise PolicyFileError(f"{file.path}: {one_line(result.message)}.")
-    answer = read_answer(result.output)
+    try:
+        answer = read_answer(result.output)
+    except ContractError as error:
+        raise PolicyFileError(f"{file.path}: {error}") from error
     if answer.error is None:
         return result.output
     message = f"{', '.join(filter(None, (file.path, answer.error.place)))}: {answer.error.message}"

@@ -3,8 +3,8 @@
 Nothing imports this file. Its text is handed to a sandbox in which jax and gembench's contract can be imported, and
 nothing else of gembench: there is no tensor to find. What comes out is no more trusted than what went in.
 
-The output is a line of JSON and then the programs, one after the other. Each is a `jax.export`ed function of one run;
-`gembench.exported_policy` says what they take and give.
+The output is a line of JSON and then the programs, one after the other. Each is a `jax.export`ed function of one run,
+as portable StableHLO; `gembench.exported_policy` says what they take and give.
 """
 
 import dataclasses
@@ -113,7 +113,8 @@ def _export(policy: Any, sizes: list[int], programs: list[bytes]) -> list[dict[s
     key, one = array(2, dtype=jnp.uint32), array()
 
     def keep(function: Callable[..., Any], *arguments: Any) -> None:
-        programs.append(bytes(export(jax.jit(function), platforms=["cpu"])(*arguments).serialize()))
+        exported = export(jax.jit(function, keep_unused=True), platforms=["cpu"])(*arguments)
+        programs.append(exported.mlir_module_serialized)
 
     def remember(leaves: tuple[Any, ...]) -> Any:
         return jax.tree.unflatten(structure, leaves)

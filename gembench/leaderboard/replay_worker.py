@@ -9,6 +9,7 @@ import resource
 import sys
 import threading
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from gembench.errors import ContractError, GembenchError
@@ -38,11 +39,16 @@ def main() -> None:
         tell(error=str(error))
     except GembenchError as error:
         tell(error=f"its replay failed: {error}")
+    except Exception as error:  # Nobody knows what JAX and XLA make of any program.
+        first_line = next(iter(str(error).splitlines()), "")
+        tell(error=f"its programs cannot be replayed: {type(error).__name__}: {first_line}")
 
 
 def _replay(order: dict[str, Any], output: bytes, tell: Any) -> str:
     limit = order["memory_bytes"]
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    # Should memory run out even so, this is what the kernel ends first.
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     set_up_jax(cpu_only=True)
     benchmark = _read_benchmark(order["benchmark"])
     policy = unpack(output, [Problem(*sizes) for sizes in order["problems"]])

@@ -19,7 +19,7 @@ from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.export import export_policy
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
 from gembench.leaderboard.result_file import Result, from_json
-from gembench.leaderboard.unpack import Answer, read_answer
+from gembench.leaderboard.unpack import Answer, one_line, read_answer
 from gembench.load_race import LoadedRace
 from gembench.policy import Problem
 
@@ -69,15 +69,13 @@ def score_file(
     order = {
         "benchmark": asdict(benchmark),
         "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
-        "name": name or ":".join(filter(None, (answer.policy_class, file.settings))),
+        "name": name or one_line(":".join(filter(None, (answer.policy_class, file.settings)))),
         "file_sha256": file.sha256,
         "memory_bytes": memory_bytes,
     }
     child = ChildProcess("gembench.leaderboard.replay_worker", send_timeout=_SECONDS_TO_TAKE_A_MESSAGE)
     try:
-        child.send(json.dumps(order).encode())
-        child.send(output)
-        text = _follow(child, file.path, seconds, on_progress)
+        text = _replay(child, (json.dumps(order).encode(), output), file.path, seconds, on_progress)
     finally:
         child.end(patience=0)
     return from_json(text, file.path)
@@ -115,14 +113,22 @@ def renumbered(loaded: LoadedRace, file_sha256: str) -> LoadedRace:
     return replace(loaded, models=tuple(loaded.models[model] for model in order), race=race)
 
 
-def _follow(child: ChildProcess, path: str, seconds: float, on_progress: Callable[[int], None] | None) -> str:
+def _replay(
+    child: ChildProcess,
+    messages: Sequence[bytes],
+    path: str,
+    seconds: float,
+    on_progress: Callable[[int], None] | None,
+) -> str:
     """The result that the child tells in the end."""
     deadline = time.monotonic() + seconds
     try:
+        for message in messages:
+            child.send(message)
         while True:
             said = json.loads(child.receive(max(0.0, deadline - time.monotonic())))
             if "error" in said:
-                raise PolicyFileError(f"{path}: {said['error']}")
+                raise PolicyFileError(f"{path}: {one_line(said['error'])}")
             if "result" in said:
                 return str(said["result"])
             if on_progress is not None:
@@ -130,5 +136,5 @@ def _follow(child: ChildProcess, path: str, seconds: float, on_progress: Callabl
     except TimeoutError as error:
         raise PolicyFileError(f"{path}: its replay took longer than {seconds:g} s.") from error
     except (EOFError, ConnectionError) as error:
-        words = child.last_words()
-        raise PolicyFileError(f"{path}: its replay died{f': {words}' if words else ', of too much memory'}.") from error
+        words = one_line(child.last_words()) or "of too much memory"
+        raise PolicyFileError(f"{path}: its replay died: {words}.") from error

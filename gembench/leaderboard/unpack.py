@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -16,6 +17,8 @@ from gembench.policy import Problem, Sampling, Stage
 
 _MOST_PULLS = 2**31 - 1
 _LONGEST_LINE = 500
+_LONGEST_HEAD = 4 * 2**20
+_MOST_HYPER_PARAMETERS = 100
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ def read_answer(output: bytes) -> Answer:
         ContractError: it is nothing that a worker writes.
     """
     head, _, rest = output.partition(b"\n")
+    if len(head) > _LONGEST_HEAD:
+        raise ContractError(f"what came out of the sandbox is no policy: its head has {len(head):,} bytes.")
     try:
         answer = json.loads(head)
         if "error" in answer:
@@ -73,7 +78,7 @@ def read_answer(output: bytes) -> Answer:
             raise ContractError(f"sampling should be {' or '.join(get_args(Sampling))}, got {sampling!r:.100}.")
         return Answer(
             error=None,
-            policy_class=one_line(answer["policy_class"]),
+            policy_class=_identifier(answer["policy_class"]),
             description=one_line(answer["description"]),
             hyper_parameters=_hyper_parameters(answer["hyper_parameters"]),
             sampling=sampling,
@@ -128,6 +133,11 @@ def _check_problem(problem: Problem, plan: tuple[Stage, ...], programs: Sequence
     memory = results_of(start)
     asks, learns = [], []
     for index, stage in enumerate(plan):
+        if stage.num_models > num_models or stage.max_queries > problem.budget:
+            raise ContractError(
+                f"plan: stage {index} is of {stage.num_models} models and {stage.max_queries} queries each, where "
+                f"there are {num_models} models and {problem.budget} pulls."
+            )
         asked = array(stage.num_models)
         ask, learn = programs[2 * index + 1 : 2 * index + 3]
         asks.append(check_program(ask, f"ask in stage {index}", (one, key, one, *books, *memory), (asked, asked)))
@@ -153,11 +163,20 @@ def _stage(stage: Mapping[str, Any]) -> Stage:
     return Stage(num_models, max_queries, repeats, in_step=stage["in_step"] is True)
 
 
+def _identifier(name: str) -> str:
+    if not name.isidentifier() or len(name) > _LONGEST_LINE:
+        raise ContractError(f"{one_line(name):.100} is no name of a class.")
+    return name
+
+
 def _hyper_parameters(values: Mapping[str, Any]) -> dict[str, str | int | float | bool]:
+    if len(values) > _MOST_HYPER_PARAMETERS:
+        raise ContractError(f"there are {len(values)} hyper-parameters; {_MOST_HYPER_PARAMETERS} are the most.")
     read: dict[str, str | int | float | bool] = {}
     for name, value in values.items():
-        if not isinstance(value, str | int | float):
-            raise ContractError(f"hyper-parameter {one_line(name)} should be a number, a text or a truth value.")
+        is_finite = isinstance(value, int | float) and abs(value) <= sys.float_info.max
+        if not (isinstance(value, str) or is_finite):
+            raise ContractError(f"hyper-parameter {one_line(name)} should be a finite number, a text or a truth value.")
         read[one_line(name)] = one_line(value) if isinstance(value, str) else value
     return read
 
