@@ -1,6 +1,6 @@
 """What a tensor says of its models and queries beside their answers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,8 @@ import xarray as xr
 
 from gembench.data.cells import read_values
 from gembench.data.schema import COORDINATES
+
+_UNKNOWN = {"string": "", "date or string": "", "number": np.nan}
 
 
 def coordinates_of(dataset: xr.Dataset, dimension: str, ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -24,6 +26,16 @@ def coordinates_of(dataset: xr.Dataset, dimension: str, ids: Sequence[str]) -> l
         {name: _plain(column[place[each]]) for name, column in columns.items() if _is_known(column[place[each]])}
         for each in ids
     ]
+
+
+def coordinate_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """What is known of each model, or of each query, as columns: empty where a row does not know, or NaN for a number."""
+    names = [name for name in COORDINATES if any(row.get(name) not in (None, "") for row in rows)]
+    columns = {}
+    for name in names:
+        unknown = _UNKNOWN[COORDINATES[name].kind]
+        columns[name] = [unknown if row.get(name) is None else row[name] for row in rows]
+    return columns
 
 
 def _is_known(value: Any) -> bool:

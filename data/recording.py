@@ -5,22 +5,21 @@ interrupted, and now and then before; the same recording opened again goes on wh
 """
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import xarray as xr
 
+from gembench.data.coordinates import coordinate_columns
 from gembench.data.journal import Journal
 from gembench.data.outcomes import Outcome
-from gembench.data.schema import COORDINATES, make_tensor
+from gembench.data.schema import make_tensor
 from gembench.data.stores import is_url, local_path
 from gembench.data.tensor import write_tensor
 from gembench.errors import TensorExistsError, UsageError
 
 JOURNAL_SUFFIX = ".journal"
-_UNKNOWN = {"string": "", "date or string": "", "number": np.nan}
 
 
 class Recording:
@@ -72,8 +71,8 @@ class Recording:
             columns.pop("correct"),
             [model.id for model in models],
             [name for name, _ in queries],
-            model_coordinates=_columns([model.coordinates for model in models]),
-            query_coordinates=_columns([coordinates for _, coordinates in queries]),
+            model_coordinates=coordinate_columns([model.coordinates for model in models]),
+            query_coordinates=coordinate_columns([coordinates for _, coordinates in queries]),
             variables=columns,
             attributes=self.journal.settings,
         )
@@ -102,13 +101,3 @@ def find_journal(location: str) -> Path:
 def journal_of(path: Path) -> Path:
     """Where the journal of a recorded tensor lies."""
     return path.with_name(path.name + JOURNAL_SUFFIX)
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Rows of coordinates turned into columns; what a row does not know is empty, or NaN for a number."""
-    names = [name for name in COORDINATES if any(row.get(name) not in (None, "") for row in rows)]
-    columns = {}
-    for name in names:
-        unknown = _UNKNOWN[COORDINATES[name].kind]
-        columns[name] = [unknown if row.get(name) is None else row[name] for row in rows]
-    return columns

@@ -41,6 +41,7 @@ VARIABLES: Mapping[str, Variable] = MappingProxyType(
         "outcome": Variable(CELL, "uint8", is_required=True),
         "score": Variable(CELL, "float32"),
         "response": Variable(CELL, "string"),
+        "repeats": Variable(CELL, "integer"),
         "seconds": Variable(CELL, "float"),
         "prompt_tokens": Variable(CELL, "integer"),
         "completion_tokens": Variable(CELL, "integer"),
@@ -185,8 +186,9 @@ def make_tensor(
     """
     correct = np.asarray(correct)
     values: dict[str, Any] = {"correct": correct.astype(np.int8) if correct.dtype == np.bool_ else correct}
-    values["outcome"] = np.where(correct >= 0, np.uint8(Outcome.ANSWERED), np.uint8(Outcome.NOT_ASKED))
     values.update(variables or {})
+    if "outcome" not in values:
+        values["outcome"] = np.where(correct >= 0, np.uint8(Outcome.ANSWERED), np.uint8(Outcome.NOT_ASKED))
     for name in values:
         if name not in VARIABLES or name in ("model", "query"):
             raise SchemaError(f"the schema has no variable {name!r}; assign it to the finished dataset.")

@@ -92,11 +92,7 @@ def write_tensor(dataset: xr.Dataset, location: str | os.PathLike[str], *, overw
         TensorError: it cannot be written there.
     """
     place = os.fspath(location)
-    if place.endswith(".npz"):
-        raise TensorError(f"{place}: tensors are written as Zarr; name a folder (.zarr) or a .zip.")
-    if is_url(place) and place.endswith(".zip"):
-        raise TensorError(f"{place}: a .zip is written locally only; write it to a path, then copy it there.")
-    _refuse_existing(place, overwrite)
+    check_place(place, overwrite=overwrite)
     check_structure(dataset)
     digest = content_digest(dataset)
     sealed = dataset.assign_attrs({ATTRIBUTE: digest})
@@ -112,7 +108,18 @@ def write_tensor(dataset: xr.Dataset, location: str | os.PathLike[str], *, overw
     return digest
 
 
-def _refuse_existing(place: str, overwrite: bool) -> None:
+def check_place(location: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+    """Make sure, before any work, that a tensor may be written there.
+
+    Raises:
+        TensorExistsError: something lies there, and `overwrite` is false or it is no tensor.
+        TensorError: nothing can be written there, or it cannot be reached.
+    """
+    place = os.fspath(location)
+    if place.endswith(".npz"):
+        raise TensorError(f"{place}: tensors are written as Zarr; name a folder (.zarr) or a .zip.")
+    if is_url(place) and place.endswith(".zip"):
+        raise TensorError(f"{place}: a .zip is written locally only; write it to a path, then copy it there.")
     exists, is_tensor = _look_at_url(place) if is_url(place) else _look_at_path(place)
     if exists and not overwrite:
         raise TensorExistsError(f"{place}: something lies there; choose another place, or ask to overwrite it.")
