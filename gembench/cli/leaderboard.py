@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gembench.cli.leaderboard_build import build
+from gembench.cli.leaderboard_check import check
 from gembench.cli.leaderboard_options import read_published, submissions_option, time_limit_option
 from gembench.cli.leaderboard_submit import submit
 from gembench.cli.leaderboard_verify import verify
@@ -133,6 +134,7 @@ def show(result: tuple[Path, ...], submissions: Path | None, json_path: Path | N
 
 
 leaderboard.add_command(build)
+leaderboard.add_command(check)
 leaderboard.add_command(submit)
 leaderboard.add_command(verify)
 
