@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import random
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +21,54 @@ JUNK = (
 )
 
 
-@st.composite
-def spoiled_json(draw: st.DrawFn, document: Any) -> bytes:
-    """A document with up to three values replaced or left out, as JSON that is sometimes cut or has changed bytes."""
-    document = copy.deepcopy(document)
-    for _ in range(draw(st.integers(0, 3))):
-        _spoil(draw, document)
-    return draw(spoiled_bytes(json.dumps(document, ensure_ascii=draw(st.booleans())).encode("utf-8", "surrogatepass")))
+SEEDS = st.integers(0, 2**64 - 1)
 
 
-def _spoil(draw: st.DrawFn, document: Any) -> None:
+def spoiled_json(document: Any) -> st.SearchStrategy[bytes]:
+    """A document with up to three values replaced or left out, as JSON that is sometimes cut or has changed bytes.
+
+    Drawn by a seed: a draw of hypothesis for each choice takes longer than to read what is made.
+    """
+
+    def spoil(seed: int) -> bytes:
+        rng = random.Random(seed)
+        spoiled = copy.deepcopy(document)
+        for _ in range(rng.randrange(4)):
+            _spoil(rng, spoiled)
+        return _spoil_bytes(rng, json.dumps(spoiled, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass"))
+
+    return SEEDS.map(spoil)
+
+
+def spoiled_bytes(data: bytes) -> st.SearchStrategy[bytes]:
+    """Mostly the bytes as they are; else cut short, with some of them changed, or none of them left."""
+    return SEEDS.map(lambda seed: _spoil_bytes(random.Random(seed), data))
+
+
+def _spoil(rng: random.Random, document: Any) -> None:
     while isinstance(document, dict | list) and document:
-        key = draw(st.sampled_from(list(document) if isinstance(document, dict) else range(len(document))))
+        key = rng.choice(list(document)) if isinstance(document, dict) else rng.randrange(len(document))
         below = document[key]
-        if isinstance(below, dict | list) and below and draw(st.integers(0, 4)):
+        if isinstance(below, dict | list) and below and rng.random() < 0.8:
             document = below
             continue
-        if draw(st.booleans()):
-            document[key] = copy.deepcopy(draw(st.sampled_from(JUNK)))
+        if rng.random() < 0.7:
+            document[key] = copy.deepcopy(rng.choice(JUNK))
         else:
             del document[key]
         return
 
 
-@st.composite
-def spoiled_bytes(draw: st.DrawFn, data: bytes) -> bytes:
-    """Mostly the bytes as they are; else cut short, with some of them changed, or none of them left."""
-    how = draw(st.sampled_from(("whole", "whole", "whole", "cut", "changed", "other")))
-    if how == "cut":
-        return data[: draw(st.integers(0, len(data)))]
-    if how == "changed":
+def _spoil_bytes(rng: random.Random, data: bytes) -> bytes:
+    how = rng.random()
+    if how < 0.1:
+        return data[: rng.randrange(len(data) + 1)]
+    if how < 0.25:
         changed = bytearray(data)
-        for _ in range(draw(st.integers(1, 4)) if changed else 0):
-            changed[draw(st.integers(0, len(changed) - 1))] = draw(st.integers(0, 255))
+        for _ in range(rng.randrange(1, 5) if changed else 0):
+            changed[rng.randrange(len(changed))] = rng.randrange(256)
         return bytes(changed)
-    return draw(st.binary(max_size=40)) if how == "other" else data
+    return rng.randbytes(rng.randrange(40)) if how < 0.28 else data
 
 
 def read_all(source_format: SourceFormat, *places: Path | str, choice: Choice | None = None) -> list[ModelLog]:
