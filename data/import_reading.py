@@ -90,12 +90,13 @@ def read_logs(
     module = cast(ModuleType, source).__name__
     jobs = [(number, (module, logs[number], choice, spool.folder, keys[number])) for number in unread]
     if num_processes is None:
-        num_processes = _num_processes([logs[number] for number in unread])
+        num_processes = 1 if is_little([logs[number] for number in unread]) else num_cores()
+    num_processes = min(num_processes, len(jobs))
     if num_processes <= 1:
         for number, job in jobs:
             note(number, _read_log(*job, spool))
     else:
-        with _pool(min(num_processes, len(jobs))) as pool:
+        with _pool(num_processes) as pool:
             numbers: dict[Future[str | None], int] = {pool.submit(_read_log, *job): number for number, job in jobs}
             try:
                 for future in as_completed(numbers):
@@ -122,10 +123,10 @@ def _key(source: SourceFormat, log: Log, choice: Choice) -> str:
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()
 
 
-def _num_processes(logs: Sequence[Log]) -> int:
+def is_little(logs: Sequence[Log]) -> bool:
+    """Whether logs are read sooner than processes start, and so soon that what was read of them need not be kept."""
     sizes = [log.num_bytes for log in logs]
-    is_little = all(sizes) and sum(sizes) < BYTES_WORTH_A_PROCESS
-    return 1 if is_little else min(num_cores(), len(logs))
+    return all(sizes) and sum(sizes) < BYTES_WORTH_A_PROCESS
 
 
 def _read_log(module: str, log: Log, choice: Choice, folder: Path, key: str, spool: Spool | None = None) -> str | None:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 from gembench.data.import_merge import Conflict
@@ -33,20 +34,29 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Check:
-    """The mean score of a model on a task, beside what the tool itself reports; both in [0, 1]."""
+class MeanScore:
+    """The mean score of a model on a task in one log, beside what the tool itself reports; both in [0, 1].
+
+    Attributes:
+        model: its name.
+        file: the log.
+        task: which.
+        num_rows: rows with a score.
+        found: their mean.
+        reported: by the tool; None where it reports none.
+    """
 
     model: str
     file: str
     task: str
     num_rows: int
     found: float
-    reported: float
+    reported: float | None
 
     @property
-    def differs(self) -> bool:
-        """By more than 0.05 points."""
-        return not abs(self.found - self.reported) <= TOLERANCE
+    def difference(self) -> float:
+        """How far above the reported mean it is; 0 where none is reported."""
+        return 0.0 if self.reported is None else self.found - self.reported
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,7 @@ class ImportReport:
         dropped_queries: queries that were left out.
         conflicts: logs of a model that disagree.
         remarks: the first of each kind, with the rows of all.
-        checks: every mean score that could be compared.
+        means: the mean score of every model and task in every log.
         seconds: the import took.
     """
 
@@ -92,17 +102,19 @@ class ImportReport:
     dropped_queries: Sequence[Dropped]
     conflicts: Sequence[Conflict]
     remarks: Sequence[Remark]
-    checks: Sequence[Check]
+    means: Sequence[MeanScore]
     seconds: float
 
     @property
-    def differences(self) -> list[Check]:
-        """Mean scores that differ from the reported ones by more than 0.05 points, the largest first."""
-        return sorted((one for one in self.checks if one.differs), key=lambda one: -abs(one.found - one.reported))
+    def differences(self) -> list[MeanScore]:
+        """Mean scores that differ from the reported ones by more than 0.05 points, the largest difference first."""
+        differing = (one for one in self.means if abs(one.difference) > TOLERANCE)
+        return sorted(differing, key=lambda one: -abs(one.difference))
 
     def to_json(self) -> str:
         """As JSON, with the differences named apart."""
-        return json.dumps({**asdict(self), "differences": [asdict(one) for one in self.differences]}, indent=2) + "\n"
+        report = {"version": version("gembench"), **asdict(self), "differences": list(map(asdict, self.differences))}
+        return json.dumps(report, indent=2) + "\n"
 
 
 def summary_of_import(report: ImportReport) -> dict[str, Any]:
@@ -115,7 +127,7 @@ def summary_of_import(report: ImportReport) -> dict[str, Any]:
         "num_dropped_models": len(report.dropped_models),
         "num_dropped_queries": len(report.dropped_queries),
         "num_conflicts": sum(conflict.num_queries for conflict in report.conflicts),
-        "num_checks": len(report.checks),
+        "num_reported": sum(one.reported is not None for one in report.means),
         "differences": [[one.model, one.task, one.found, one.reported] for one in report.differences],
         "remarks": [[one.message, one.num_rows] for one in report.remarks[:REMARKS_IN_TENSOR]],
     }

@@ -32,19 +32,19 @@ class SpoolError(GembenchError):
 
 
 class TaskMean(NamedTuple):
-    """The mean score of the rows of one task, beside what the tool itself reports.
+    """The mean score of the rows of one task in one log, beside what the tool itself reports.
 
     Attributes:
         task: which.
         num_rows: rows with a score.
         found: their mean, in [0, 1].
-        reported: by the tool, in [0, 1].
+        reported: by the tool, in [0, 1]; None where it reports none.
     """
 
     task: str
     num_rows: int
     found: float
-    reported: float
+    reported: float | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Part:
         num_queries: n.
         num_between: how many answered scores are neither 0 nor 1.
         states: which columns it has beside score and outcome: "correct", "seconds", "repeats".
-        means: of the tasks whose mean score the tool reports.
+        means: of each task that has scores.
         remarks: the first of each kind, with the rows of all.
     """
 
@@ -208,11 +208,12 @@ def _states(log: ModelLog) -> list[str]:
 
 def _means(score: NDArray[np.float64], tasks: Mapping[str, slice], reported: Mapping[str, float]) -> list[TaskMean]:
     means = []
-    for task, value in sorted(reported.items()):
-        of_task = score[tasks[task]] if task in tasks else score[:0]
-        known = of_task[~np.isnan(of_task)]
-        if len(known) and math.isfinite(value):
-            means.append(TaskMean(task, len(known), float(known.mean()), float(value)))
+    for task, rows in tasks.items():
+        known = score[rows][~np.isnan(score[rows])]
+        if len(known):
+            value = reported.get(task)
+            is_reported = value is not None and math.isfinite(value)
+            means.append(TaskMean(task, len(known), float(known.mean()), value if is_reported else None))
     return means
 
 

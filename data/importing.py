@@ -22,10 +22,10 @@ from gembench.data.digest import ATTRIBUTE
 from gembench.data.import_append import LIST, ExistingTensor
 from gembench.data.import_merge import in_order_of_date
 from gembench.data.import_naming import group_by_model
-from gembench.data.import_reading import LogRead, read_logs
+from gembench.data.import_reading import LogRead, is_little, read_logs
 from gembench.data.import_report import (
-    Check,
     ImportReport,
+    MeanScore,
     UnusableLog,
     kinds_of_remarks,
     settings_of_import,
@@ -39,7 +39,7 @@ from gembench.data.schema import make_tensor
 from gembench.data.sources.catalog import load_format
 from gembench.data.stores import is_url, local_path
 from gembench.data.tensor import check_place, write_tensor
-from gembench.errors import SourceError, UsageError
+from gembench.errors import GembenchError, SourceError, UsageError
 from gembench.jax_setup import cache_folder
 
 SPOOL_SUFFIX = ".import"
@@ -86,38 +86,22 @@ def import_logs(
     source = load_format(format_name)
     logs = source.find_logs(places)
     listener.found(logs)
-    done = read_logs(source, logs, settings.choice, spool, num_processes=num_processes, on_log=listener.read)
-    unusable = _unusable(done)
-    groups = group_by_model((part for one in done for part in one.parts), settings.model_name)
-    listener.merging(len(groups))
-    merged = merge_logs(groups, existing, spool, settings)
-    variables = merged.cells.variables(merged.is_kept)
-    parts = [part for group in groups.values() for part in group]
-    report = ImportReport(
-        store=location,
-        content_digest="",
-        format=format_name,
-        threshold=settings.threshold,
-        num_logs=len(done) - len(unusable),
-        num_spooled=sum(one.was_spooled for one in done),
-        num_rows=sum(part.num_rows for part in parts),
-        num_models=len(merged.models),
-        num_queries=int(merged.is_kept.sum()),
-        num_tasks=len({task for task, is_kept in zip(merged.table.tasks, merged.is_kept, strict=True) if is_kept}),
-        num_cells=_num_cells(variables["outcome"]),
-        num_between=sum(part.num_between for part in parts),
-        unusable_logs=unusable,
-        dropped_models=merged.dropped_models,
-        dropped_queries=merged.dropped_queries,
-        conflicts=merged.conflicts,
-        remarks=kinds_of_remarks(parts),
-        checks=[
-            Check(name, part.file, *mean) for name, group in groups.items() for part in group for mean in part.means
-        ],
-        seconds=0.0,
-    )
-    tensor = _tensor(merged, variables, groups, existing, _attributes(report, settings, parts, existing))
-    digest = write_tensor(tensor, location, overwrite=append or overwrite)
+    try:
+        done = read_logs(source, logs, settings.choice, spool, num_processes=num_processes, on_log=listener.read)
+        unusable = _unusable(done)
+        groups = group_by_model((part for one in done for part in one.parts), settings.model_name)
+        listener.merging(len(groups))
+        merged = merge_logs(groups, existing, spool, settings)
+        variables = merged.cells.variables(merged.is_kept)
+        report = _report(location, format_name, settings, done, unusable, groups, merged, variables["outcome"])
+        parts = [part for group in groups.values() for part in group]
+        attributes = _attributes(report, settings, parts, existing)
+        tensor = _tensor(merged, variables, groups, existing, attributes)
+        digest = write_tensor(tensor, location, overwrite=append or overwrite)
+    except GembenchError:
+        if is_little(logs):
+            spool.remove()
+        raise
     spool.remove()
     return replace(report, content_digest=digest, seconds=time.monotonic() - started)
 
@@ -138,6 +122,47 @@ def _unusable(done: Sequence[LogRead]) -> list[UnusableLog]:
         others = f" ({len(unusable) - 1:,} other logs cannot be used either.)" if len(unusable) > 1 else ""
         raise SourceError(f"{unusable[0].problem}{others}")
     return unusable
+
+
+def _report(
+    location: str,
+    format_name: str,
+    settings: ImportSettings,
+    done: Sequence[LogRead],
+    unusable: Sequence[UnusableLog],
+    groups: Mapping[str, Sequence[Part]],
+    merged: MergedLogs,
+    outcome: NDArray[np.uint8],
+) -> ImportReport:
+    """All but the digest and the time."""
+    parts = [part for group in groups.values() for part in group]
+    tasks = {task for task, is_kept in zip(merged.table.tasks, merged.is_kept, strict=True) if is_kept}
+    return ImportReport(
+        store=location,
+        content_digest="",
+        format=format_name,
+        threshold=settings.threshold,
+        num_logs=len(done) - len(unusable),
+        num_spooled=sum(one.was_spooled for one in done),
+        num_rows=sum(part.num_rows for part in parts),
+        num_models=len(merged.models),
+        num_queries=int(merged.is_kept.sum()),
+        num_tasks=len(tasks),
+        num_cells=_num_cells(outcome),
+        num_between=sum(part.num_between for part in parts),
+        unusable_logs=unusable,
+        dropped_models=merged.dropped_models,
+        dropped_queries=merged.dropped_queries,
+        conflicts=merged.conflicts,
+        remarks=kinds_of_remarks(parts),
+        means=[
+            MeanScore(model, part.file, *mean)
+            for model, group in groups.items()
+            for part in group
+            for mean in part.means
+        ],
+        seconds=0.0,
+    )
 
 
 def _num_cells(outcome: NDArray[np.uint8]) -> dict[str, int]:
@@ -205,6 +230,7 @@ def _attributes(
         "report": summary_of_import(report),
     }
     reported: dict[str, dict[str, float]] = dict(attributes.get("reported", {}))
-    for check in report.checks:
-        reported[check.model] = {**reported.get(check.model, {}), check.task: check.reported}
+    for mean in report.means:
+        if mean.reported is not None:
+            reported[mean.model] = {**reported.get(mean.model, {}), mean.task: mean.reported}
     return {**attributes, "imports": [*attributes.get("imports", []), record], "reported": reported}

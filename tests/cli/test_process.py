@@ -45,6 +45,7 @@ def environment(tmp_path):
         ["rescore", "--help"],
         ["--version"],
         ["info", "--help"],
+        ["import", "--help"],
     ],
 )
 def test_help_loads_nothing_heavy(arguments):
