@@ -1,4 +1,4 @@
-"""Tensors in a NumPy `.npz`: `correct`, `models`, `queries`, and optionally `task` and `score`."""
+"""Tensors in a NumPy `.npz`: `correct`, `models`, `queries`, and optionally `task`, `score` and `outcome`."""
 
 import zipfile
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ def read_npz(location: str) -> xr.Dataset:
     """A tensor from an `.npz` at a path or fsspec URL, in memory.
 
     `correct` is [M, Q] bool or integer, 1 right, 0 wrong, -1 or 255 never answered; `models` and `queries` are strings;
-    `task` is [Q] strings; `score` is [M, Q] floating point in [0, 1], read only where answered. Pickled objects are
-    never loaded.
+    `task` is [Q] strings; `score` is [M, Q] floating point in [0, 1], read only where answered; `outcome` is [M, Q]
+    uint8 as in the schema. Pickled objects are never loaded.
 
     Raises:
         TensorNotFoundError: nothing lies there.
@@ -48,7 +48,7 @@ def _load_arrays(file: IO[bytes], location: str) -> dict[str, NDArray[Any]]:
     name = ""
     try:
         with np.load(file, allow_pickle=False) as stored:
-            for name in ("correct", "models", "queries", "task", "score"):
+            for name in ("correct", "models", "queries", "task", "score", "outcome"):
                 if name in stored:
                     arrays[name] = stored[name]
     except Exception as error:  # zipfile, zlib and the header's parser each raise their own.
@@ -65,14 +65,18 @@ def _as_tensor(arrays: Mapping[str, NDArray[Any]], location: str) -> xr.Dataset:
     for name in ("correct", "models", "queries"):
         if name not in arrays:
             raise SchemaError(f"{location}: no array {name!r}; save correct, models and queries.")
-    for name, num_dims in (("correct", 2), ("models", 1), ("queries", 1), ("task", 1), ("score", 2)):
+    for name, num_dims in (("correct", 2), ("models", 1), ("queries", 1), ("task", 1), ("score", 2), ("outcome", 2)):
         if name in arrays and arrays[name].ndim != num_dims:
             raise SchemaError(f"{location}: {name!r} has {arrays[name].ndim} dimensions; save it with {num_dims}.")
     for name in ("models", "queries", "task"):
         if name in arrays and arrays[name].dtype.kind != "U":
             raise SchemaError(f"{location}: {name!r} is of type {arrays[name].dtype}; save strings.")
     correct = _read_correct(arrays["correct"], location)
-    variables = {"score": _read_score(arrays["score"], correct, location)} if "score" in arrays else None
+    variables: dict[str, NDArray[Any]] = {}
+    if "score" in arrays:
+        variables["score"] = _read_score(arrays["score"], correct, location)
+    if "outcome" in arrays:
+        variables["outcome"] = arrays["outcome"]
     try:
         tensor = make_tensor(
             correct,
