@@ -9,7 +9,7 @@ import fsspec
 from gembench.data.sources.files import MAX_BYTES, parse_json, read_bytes
 from gembench.errors import SourceError
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 19
 MAX_ROW_BYTES = 1 << 28
 MAX_ARRAY_BYTES = 1 << 30
 """A file that is one JSON array is read whole."""

@@ -9,7 +9,7 @@ from gembench.data.sources.source import Remark
 
 def choose_filter(
     path: str, samples: Samples, known: Sequence[str], wanted: str | None, remarks: list[Remark]
-) -> tuple[str, list[int]]:
+) -> tuple[str, list[bool]]:
     """The filter, and which rows are of it.
 
     Args:
@@ -23,9 +23,9 @@ def choose_filter(
         return _of_unnamed_filters(path, samples, known, wanted, remarks)
     names = list(known) or list(dict.fromkeys(samples.filters))
     chosen = _chosen(path, names, wanted, remarks)
-    kept = [row for row, name in enumerate(samples.filters) if name == chosen]
-    _note_others(path, len(samples.filters) - len(kept), remarks)
-    return chosen, kept
+    is_kept = [name == chosen for name in samples.filters]
+    _note_others(path, is_kept.count(False), remarks)
+    return chosen, is_kept
 
 
 def _chosen(path: str, names: Sequence[str], wanted: str | None, remarks: list[Remark]) -> str:
@@ -42,7 +42,7 @@ def _note_others(path: str, num_others: int, remarks: list[Remark]) -> None:
 
 def _of_unnamed_filters(
     path: str, samples: Samples, known: Sequence[str], wanted: str | None, remarks: list[Remark]
-) -> tuple[str, list[int]]:
+) -> tuple[str, list[bool]]:
     """Old files do not name the filters, but write a document's rows in their order.
 
     The tool's number of the document, right in those days, tells documents of the same text apart.
@@ -54,15 +54,13 @@ def _of_unnamed_filters(
         seen[key] += 1
     num_filters = max(seen.values())
     if num_filters > max(1, len(known)) and (known or wanted is not None):
-        why = (
-            f"its rows name no filter, and a document has {num_filters} of them where {max(1, len(known))} is known of"
-        )
+        why = f"its rows name no filter; a document has {num_filters} rows, the results tell of {len(known)} filters"
         remarks.append(Remark(path, None, f"the task is left out: {why}", len(places)))
-        return "", []
+        return "", [False] * len(places)
     if num_filters > 1 and not known:
         remarks.append(Remark(path, None, "rows name no filter, and no results file does: the first is taken", 0))
     chosen = _chosen(path, known, wanted, remarks) if known else ""
     place = known.index(chosen) if known else 0
-    kept = [row for row, each in enumerate(places) if each == place]
-    _note_others(path, len(places) - len(kept), remarks)
-    return chosen, kept
+    is_kept = [each == place for each in places]
+    _note_others(path, is_kept.count(False), remarks)
+    return chosen, is_kept

@@ -19,20 +19,12 @@ _NAMES = ("peft", "delta", "pretrained", "model", "path", "engine")
 """The model arguments that name a model, in the tool's order: an adapter goes before the model that it adapts."""
 _OF_THE_MACHINE = frozenset(
     (
-        *(
-            "device",
-            "batch_size",
-            "max_batch_size",
-            "parallelize",
-            "max_memory_per_gpu",
-            "max_cpu_memory",
-            "offload_folder",
-        ),
-        *("cache_dir", "token", "tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "max_num_seqs"),
-        *("swap_space", "download_dir", "num_concurrent", "max_retries", "timeout", "api_key"),
+        *("device", "batch_size", "max_batch_size", "parallelize", "tensor_parallel_size", "data_parallel_size"),
+        *("gpu_memory_utilization", "max_num_seqs", "num_concurrent", "max_retries", "timeout", "cache_dir"),
+        *("download_dir", "api_key", "token"),
     )
 )
-"""Model arguments that say how a machine was used: a run again on another machine is of the same model."""
+"""Model arguments that say how a machine was used: on another it is the same model. And what is nobody's business."""
 _MOVING = "main"
 """A branch, not a revision: what it meant on the day is the commit, where the log has it."""
 _RANDOM_NAME = re.compile(r"[a-z0-9]{8}")

@@ -96,7 +96,8 @@ def read_samples(path: str, metric: str, *, has_filters: bool) -> Samples:
     problems: dict[str, Remark] = {}
     reader = _Reader.of(metric)
     for line, block in read_blocks(path):
-        if not has_filters or not _append_quickly(block, reader, samples):
+        is_of_bytes = line > 0
+        if not (has_filters and is_of_bytes and _append_quickly(block, reader, samples)):
             _append_with_care(block, line, reader, path, samples, problems)
     samples.remarks += problems.values()
     return samples
@@ -105,13 +106,15 @@ def read_samples(path: str, metric: str, *, has_filters: bool) -> Samples:
 def _append_quickly(block: list[Any], reader: _Reader, samples: Samples) -> bool:
     """Takes in all rows of a block, or none."""
     try:
-        if any(number != 1 for number in map(reader.count, block)):
+        if set(map(reader.count, block)) != {1}:
             return False
         docs, targets, filters, values = zip(*map(reader.pick, map(reader.loads, block)), strict=True)
-        hashes = "".join(docs), "".join(targets), "".join(filters)
+        hashes = [*docs, *targets]
+        is_sound = "".join(hashes).encode("ascii").isalnum() and min(map(len, hashes)) >= _MIN_HASH
+        "".join(filters)
     except (KeyError, TypeError, ValueError):  # A key is missing, a row is no object, a hash no text, or no JSON.
         return False
-    if not (hashes[0].isalnum() and hashes[1].isalnum()) or min(map(len, docs + targets)) < _MIN_HASH:
+    if not is_sound:
         return False
     samples.doc_hashes += docs
     samples.target_hashes += targets

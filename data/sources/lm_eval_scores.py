@@ -1,7 +1,7 @@
 """What counts as the score of an answer: which of a task's metrics and filters, and what its values mean."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,6 @@ def first_outside(scores: NDArray[np.float64]) -> float | None:
     return float(outside[0]) if outside.size else None
 
 
-def lists_differ(values: Iterable[Any]) -> bool:
+def lists_differ(values: Sequence[Any]) -> bool:
     """Whether values are lists of different lengths: the tool's mean over all entries is then no mean over answers."""
-    return len({len(value) if isinstance(value, list) else 1 for value in values}) > 1
+    return list in set(map(type, values)) and len({len(value) if type(value) is list else 1 for value in values}) > 1

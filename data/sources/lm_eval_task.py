@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,13 @@ def read_task(path: str, task: str, results: TaskResults, choice: Choice) -> Tas
     if not metric:
         return rows
     known = list(dict.fromkeys(name for of_metric, name in results.reported if of_metric == metric))
-    filter_name, kept = choose_filter(path, samples, known, choice.filter_name, rows.remarks)
-    values = [samples.values[row] for row in kept]
+    filter_name, is_kept = choose_filter(path, samples, known, choice.filter_name, rows.remarks)
+    values = list(compress(samples.values, is_kept))
     score = _scores(path, metric, values, results, rows.remarks)
     if score is None:
         return rows
-    rows.doc_hashes = [samples.doc_hashes[row] for row in kept]
-    rows.target_hashes = [samples.target_hashes[row] for row in kept]
+    rows.doc_hashes = list(compress(samples.doc_hashes, is_kept))
+    rows.target_hashes = list(compress(samples.target_hashes, is_kept))
     rows.queries = _query_ids(task, rows.doc_hashes, rows.target_hashes)
     rows.score = score
     rows.outcome = np.where(np.isnan(score), np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED))
@@ -76,7 +77,7 @@ def read_task(path: str, task: str, results: TaskResults, choice: Choice) -> Tas
     figure = results.reported.get((metric, filter_name), math.nan)
     if metric != PREDICT_ONLY and 0 <= figure <= 1 and not lists_differ(values):
         rows.reported = figure
-    num_missing = (results.num_documents or 0) - len(kept)
+    num_missing = (results.num_documents or 0) - len(values)
     if num_missing > 0:
         message = "documents that the results speak of have no row that can be used"
         rows.remarks.append(Remark(path, None, message, num_missing))
@@ -89,7 +90,7 @@ def _scores(
     """[n] scores in [0, 1], NaN where there is none; None if the metric gives none, which a remark explains."""
     if metric == PREDICT_ONLY:
         return np.full(len(values), np.nan)
-    if not results.aggregations.get(metric) and any(isinstance(value, list) for value in values):
+    if not results.aggregations.get(metric) and list in set(map(type, values)):
         why = f"the values of {metric!r} are lists, and no results file says what they mean"
         remarks.append(Remark(path, None, f"the task is left out: {why}", len(values)))
         return None
