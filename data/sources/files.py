@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,18 @@ def parse_json(data: bytes, location: str) -> Any:
 def clean_text(text: str) -> str:
     """A text that can be stored: half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes `?`."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def plain_settings(stated: Mapping[str, Any], names: Sequence[str]) -> dict[str, str | int | float]:
+    """Those of the named settings that are texts or finite numbers, to be kept as an attribute."""
+    settings: dict[str, str | int | float] = {}
+    for name in names:
+        value = stated.get(name)
+        if isinstance(value, str):
+            settings[name] = clean_text(value)
+        elif isinstance(value, int | float) and abs(value) < math.inf:
+            settings[name] = value
+    return settings
 
 
 def text_hash(*texts: str) -> str:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from gembench.data.outcomes import Outcome
-from gembench.data.sources.files import clean_text, find_files, parse_json, read_bytes
+from gembench.data.sources.files import clean_text, find_files, parse_json, plain_settings, read_bytes
 from gembench.data.sources.helm_metrics import Cell, Spec, Stats, is_score, metric_of, reported_means, splits_of
 from gembench.data.sources.source import Choice, Log, ModelLog, Remark
 from gembench.errors import SourceError
@@ -85,7 +85,7 @@ def read_log(log: Log, choice: Choice) -> Iterator[ModelLog]:
     if not isinstance(adapter, dict):
         raise SourceError(f"{spec_file}: holds no object with an 'adapter_spec'; is this HELM's {RUN_SPEC}?")
     task, model = _names(spec, adapter, spec_file)
-    settings = {name: adapter[name] for name in ADAPTER_SETTINGS if isinstance(adapter.get(name), str | int | float)}
+    settings = plain_settings(adapter, ADAPTER_SETTINGS)
     run = _Run(spec_file, paths.get(INSTANCES, spec_file), task, model, settings)
     if INSTANCES not in paths:
         yield run.model_log({}, "", {}, [Remark(spec_file, None, f"no {INSTANCES} beside: the run did not finish", 0)])
