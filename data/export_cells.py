@@ -35,7 +35,8 @@ def each_model(dataset: xr.Dataset, beside: Collection[str] = ()) -> Iterator[Mo
         CorruptTensorError: stored bytes cannot be read back.
     """
     models = read_values(dataset, "model").tolist()
-    more = [name for name in beside if name in dataset.variables and VARIABLES[name].dims == CELL]
+    of_cells = [name for name, variable in VARIABLES.items() if variable.dims == CELL and name in dataset.variables]
+    more = [name for name in of_cells if name in beside and name not in ("correct", "outcome", "score")]
     for block in checked_blocks(dataset):
         for row, position in enumerate(range(block.rows.start, block.rows.stop)):
             values: dict[str, NDArray[Any]] = {"correct": block.correct[row], "outcome": block.outcome[row]}
