@@ -214,7 +214,7 @@ def _encoding(dataset: xr.Dataset, is_sharded: bool) -> dict[str, dict[str, Any]
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in dataset.variables.items():
         is_by_row = variable.dims[:1] == ("model",) and variable.ndim > 1
-        first = 1 if is_by_row else min(VALUES_PER_CHUNK, *variable.shape[:1])
+        first = 1 if is_by_row else min((VALUES_PER_CHUNK, *variable.shape[:1]))
         codecs = (ZstdCodec(level=3), Crc32cCodec())
         encoding[str(name)] = {"compressors": codecs}
         if variable.ndim:

@@ -40,7 +40,8 @@ class ImportProgress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
+        if self._console.is_terminal:
+            self._bar.stop()
 
     def found(self, logs: Sequence[Log]) -> None:
         """These logs will be read."""
