@@ -2,15 +2,14 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
-from typing import NamedTuple
 
 import xarray as xr
 
+from gembench.data.export_catalog import EXPORT_FORMATS
 from gembench.data.schema import check_structure
 from gembench.data.stores import is_url, local_path
 from gembench.errors import GembenchError, TensorError, TensorExistsError, UsageError
@@ -18,27 +17,6 @@ from gembench.extras import require_extra
 
 Write = Callable[[xr.Dataset, Path], set[str]]
 """Writes a tensor to a path where nothing lies, and returns which of its variables are not, or not exactly, there."""
-
-
-class ExportFormat(NamedTuple):
-    """A format: the `module` whose `write` writes it, what it `needs`, and what it is in a `summary` of one line."""
-
-    module: str
-    needs: tuple[str, ...]
-    summary: str
-    is_folder: bool = False
-
-
-EXPORT_FORMATS: Mapping[str, ExportFormat] = MappingProxyType(
-    {
-        "eee": ExportFormat(
-            "gembench.data.export_eee", ("orjson",), "Every Eval Ever: a folder, two files a model", is_folder=True
-        ),
-        "parquet": ExportFormat("gembench.data.export_parquet", ("pyarrow",), "Parquet: a row a model and query"),
-        "csv": ExportFormat("gembench.data.export_csv", (), "CSV: a row a model, a column a query"),
-        "npz": ExportFormat("gembench.data.export_npz", (), "NumPy .npz: arrays [models, queries]"),
-    }
-)
 
 
 @dataclass(frozen=True)
