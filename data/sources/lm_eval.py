@@ -52,7 +52,7 @@ def read_log(log: Log, choice: Choice) -> Iterator[ModelLog]:
     else:
         results = read_results(first)
     if not results.identity["model"]:
-        raise SourceError(f"{first}: nothing names its model; put it into a folder of the model's name.")
+        raise SourceError(f"{first}: nothing names its model; write its name into it as 'model_name'.")
     if first not in samples and not results.is_named:
         message = f"the run's arguments name no model: it is called {results.identity['model']!r} by the tool"
         remarks.append(Remark(first, None, message, 0))

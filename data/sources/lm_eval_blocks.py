@@ -1,12 +1,10 @@
 """The rows of lm-evaluation-harness as they lie in a file: some hundred lines at a time, in bounded memory."""
 
-import contextlib
 from collections.abc import Iterator
-from typing import IO, Any
-
-import fsspec
+from typing import Any, BinaryIO
 
 from gembench.data.sources.files import MAX_BYTES, parse_json, read_bytes
+from gembench.data.sources.streams import open_unpacked, without_codec
 from gembench.errors import SourceError
 
 BLOCK_BYTES = 1 << 19
@@ -23,8 +21,8 @@ def read_blocks(path: str) -> Iterator[tuple[int, list[Any]]]:
     Raises:
         SourceError: the file cannot be read, is a broken array, or has no end of line where one should be.
     """
-    with _opened(path) as file:
-        start = _read(file, 64, path)
+    with open_unpacked(path) as file:
+        start = file.read(64)
         if start.lstrip()[:1] != b"[":
             yield from _lines(file, start, path)
             return
@@ -33,10 +31,10 @@ def read_blocks(path: str) -> Iterator[tuple[int, list[Any]]]:
         yield 0, array
 
 
-def _lines(file: IO[bytes], start: bytes, path: str) -> Iterator[tuple[int, list[bytes]]]:
+def _lines(file: BinaryIO, start: bytes, path: str) -> Iterator[tuple[int, list[bytes]]]:
     line, num_bytes, pieces = 1, 0, [start]
-    is_packed = not path.endswith((".json", ".jsonl"))
-    while data := _read(file, BLOCK_BYTES, path):
+    is_packed = without_codec(path) != path
+    while data := file.read(BLOCK_BYTES):
         num_bytes += len(data)
         if is_packed and num_bytes > MAX_BYTES:
             raise SourceError(f"{path}: unpacks to more than {MAX_BYTES:,} bytes; unpack it first if that is meant.")
@@ -48,27 +46,7 @@ def _lines(file: IO[bytes], start: bytes, path: str) -> Iterator[tuple[int, list
             pieces = [rest]
         else:
             pieces.append(data)
-            if len(pieces) * BLOCK_BYTES > MAX_ROW_BYTES:
+            if sum(map(len, pieces)) > MAX_ROW_BYTES:
                 raise SourceError(f"{path}, line {line}: the row is longer than {MAX_ROW_BYTES:,} bytes; shorten it.")
     if last := b"".join(pieces):
         yield line, last.split(b"\n")
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[IO[bytes]]:
-    try:
-        file = fsspec.open(path, "rb", compression="infer")
-        opened = file.__enter__()
-    except Exception as error:  # Each file system raises its own.
-        raise SourceError(f"{path}: cannot be opened: {error or type(error).__name__}.") from error
-    try:
-        yield opened
-    finally:
-        file.close()
-
-
-def _read(file: IO[bytes], num_bytes: int, path: str) -> bytes:
-    try:
-        return file.read(num_bytes)
-    except Exception as error:  # Each file system and each decompressor raises its own.
-        raise SourceError(f"{path}: cannot be read: {error or type(error).__name__}; copy it again.") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gembench.data.sources.files import find_files
 from gembench.data.sources.source import Log
+from gembench.data.sources.streams import without_codec
 from gembench.data.stores import is_url
 from gembench.errors import SourceError
 
@@ -16,7 +17,6 @@ _WHAT = "results_*.json or samples_*.jsonl of lm-eval"
 _DATE = r"\d{4}-\d{2}-\d{2}T\d{2}[-:]\d{2}[-:]\d{2}(?:\.\d+)?"
 _SAMPLES = re.compile(rf"samples_(?P<task>.+)_(?P<date>{_DATE})\.jsonl?")
 _RESULTS = re.compile(rf"(?:.+_)?(?P<date>{_DATE})\.json")
-_PACKED = (".gz", ".zst", ".bz2", ".xz")
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,7 @@ def log_name(path: str) -> LogName:
 def _folder_and_name(path: str) -> tuple[str, str]:
     whole = path if is_url(path) else str(Path(path).absolute())
     folder, _, name = whole.rpartition("/")
-    for ending in _PACKED:
-        name = name.removesuffix(ending)
-    return folder, name
+    return folder, without_codec(name)
 
 
 def _iso(stamp: str) -> str:

@@ -75,7 +75,7 @@ def read_task(path: str, task: str, results: TaskResults, choice: Choice) -> Tas
     rows.outcome = np.where(np.isnan(score), np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED))
     rows.decided_by = f"{metric},{filter_name}" if filter_name else metric
     figure = results.reported.get((metric, filter_name), math.nan)
-    if metric != PREDICT_ONLY and 0 <= figure <= 1 and not lists_differ(values):
+    if 0 <= figure <= 1 and not lists_differ(values):
         rows.reported = figure
     num_missing = (results.num_documents or 0) - len(values)
     if num_missing > 0:

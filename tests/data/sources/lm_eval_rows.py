@@ -5,6 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from spoiled import read_all
+
+from gembench.data.sources import lm_eval
+from gembench.data.sources.source import Choice, ModelLog
+
 DATE = "2001-02-03T04-05-06.000007"
 """As the tool writes it into names."""
 
@@ -59,3 +64,12 @@ def write_log(
     if content is not None:
         (place / f"results_{date}.json").write_text(json.dumps(content))
     return place
+
+
+def read_one(folder, choice: Choice | None = None) -> ModelLog:
+    (log,) = read_all(lm_eval, folder, choice=choice)
+    return log
+
+
+def remarks(log: ModelLog) -> str:
+    return " ".join(remark.message for remark in log.remarks)
