@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from gembench.data.import_check import check_model_log
 from gembench.data.import_layout import Layout, Layouts, QueryList
+from gembench.data.outcomes import Outcome
 from gembench.data.sources.source import ModelLog, Remark
 from gembench.errors import GembenchError
 
@@ -152,6 +153,7 @@ class Spool:
         layout = self._layouts.find(log)
         self._write_list(layout)
         columns = {name: np.asarray(getattr(log, name))[layout.order] for name in ("score", "outcome", *_states(log))}
+        answered = columns["score"][columns["outcome"] == Outcome.ANSWERED]
         np.savez_compressed(place, allow_pickle=False, **columns)
         return {
             "file": log.file,
@@ -160,7 +162,7 @@ class Spool:
             "query_list": layout.digest,
             "num_queries": len(log.queries),
             "num_rows": log.num_rows,
-            "num_between": int(((columns["score"] > 0) & (columns["score"] < 1)).sum()),
+            "num_between": int(((answered > 0) & (answered < 1)).sum()),
             "states": _states(log),
             "means": _means(columns["score"], layout.tasks, log.reported),
             "model_columns": dict(log.model_columns),

@@ -73,7 +73,7 @@ def test_rows_become_cells_and_what_was_not_answered_is_neither_right_nor_wrong(
     rows = [
         ["t/1", 1.0, Outcome.ANSWERED],
         ["t/2", 0.0, Outcome.ANSWERED],
-        ["t/3", 0.0, Outcome.TRUNCATED],
+        ["t/3", 0.5, Outcome.TRUNCATED],
         ["t/4", None, Outcome.UNGRADED],
         ["t/5", None, Outcome.FAILED],
     ]
