@@ -9,6 +9,7 @@ from typing import Any
 
 from gembench.data.import_merge import Conflict
 from gembench.data.import_spool import Part
+from gembench.data.metadata import MetadataReport
 from gembench.data.sources.source import Remark
 
 TOLERANCE = 0.0005
@@ -83,6 +84,7 @@ class ImportReport:
         remarks: the first of each kind, with the rows of all.
         means: the mean score of every model and task in every log.
         seconds: the import took.
+        metadata: what other sources said of the models, a report each.
     """
 
     store: str
@@ -104,6 +106,7 @@ class ImportReport:
     remarks: Sequence[Remark]
     means: Sequence[MeanScore]
     seconds: float
+    metadata: Sequence[MetadataReport] = ()
 
     @property
     def differences(self) -> list[MeanScore]:

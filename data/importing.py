@@ -34,6 +34,7 @@ from gembench.data.import_report import (
 from gembench.data.import_rows import MergedLogs, merge_logs
 from gembench.data.import_settings import Deaf, ImportSettings, Listener
 from gembench.data.import_spool import Part, Spool
+from gembench.data.metadata import LookUp, annotate_all
 from gembench.data.outcomes import Outcome
 from gembench.data.schema import make_tensor
 from gembench.data.sources.catalog import load_format
@@ -55,6 +56,7 @@ def import_logs(
     overwrite: bool = False,
     num_processes: int | None = None,
     listener: Listener | None = None,
+    look_up: LookUp | None = None,
 ) -> ImportReport:
     """Make one tensor of logs, and say what became of them.
 
@@ -70,6 +72,7 @@ def import_logs(
         overwrite: replace the tensor that lies there.
         num_processes: how many logs are read at once; None for one a core.
         listener: who is told how far it is.
+        look_up: what says more of the models than their logs do, and stands over these.
 
     Raises:
         UsageError: the format, a setting or the store makes no sense.
@@ -97,13 +100,14 @@ def import_logs(
         parts = [part for group in groups.values() for part in group]
         attributes = _attributes(report, settings, parts, existing)
         tensor = _tensor(merged, variables, groups, existing, attributes)
+        tensor, metadata = annotate_all(tensor, look_up(merged.models) if look_up is not None else ())
         digest = write_tensor(tensor, location, overwrite=append or overwrite)
     except GembenchError:
         if is_little(logs):
             spool.remove()
         raise
     spool.remove()
-    return replace(report, content_digest=digest, seconds=time.monotonic() - started)
+    return replace(report, content_digest=digest, metadata=metadata, seconds=time.monotonic() - started)
 
 
 def _spool_folder(location: str) -> Path:

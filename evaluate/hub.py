@@ -112,6 +112,22 @@ def repo(repo_id: str, revision: str | None) -> Repo:
     )
 
 
+def card(repo_id: str) -> "ModelInfo":
+    """What the Hub knows of a repository at its newest commit, without its files, by one request.
+
+    Raises:
+        EvaluatorFailure: `NOT_FOUND`, `GATED`, or `DOWNLOAD_FAILED` where the Hub cannot be asked.
+    """
+    from huggingface_hub import ModelInfo
+
+    wanted = "&".join(f"expand={name}" for name in LIST_PROPERTIES)
+    with hub_failures(repo_id, None):
+        said = json.loads(_get(f"{hub_api().endpoint}/api/models/{repo_id}?{wanted}"))
+        if not isinstance(said, dict) or "id" not in said:
+            raise ValueError("the answer describes no model")
+        return ModelInfo(**said)  # type: ignore[no-untyped-call]
+
+
 def children(base: str) -> Iterator["ModelInfo"]:
     """The models whose cards name `base` as what they were made from, page by page. Raises EvaluatorFailure."""
     with hub_failures(base, None):

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gembench.cli.import_options import ImportChoice, import_options
+from gembench.cli.metadata_options import MetadataChoice, metadata_options
 from gembench.cli.option_groups import take_group
 from gembench.cli.options import json_option
 from gembench.cli.outputs import STDOUT, check_output, write_output
@@ -37,6 +38,7 @@ class FormatName(click.ParamType[str]):
 @click.argument("format_name", metavar="FORMAT", type=FormatName())
 @click.argument("places", metavar="SOURCE...", nargs=-1, required=True)
 @import_options
+@metadata_options
 @click.option("--output", "-o", required=True, metavar="STORE", help="Folder (.zarr), .zip or URL of the tensor.")
 @click.option("--append", is_flag=True, help="Add to the tensor that lies there.")
 @click.option("--overwrite", is_flag=True, help="Replace a tensor that lies there.")
@@ -58,6 +60,7 @@ def import_(
     """
     if json_path is not None:
         check_output(json_path)
+    metadata = take_group(MetadataChoice, choices)
     settings = take_group(ImportChoice, choices).settings(format_name)
     from gembench.cli.import_progress import ImportProgress
     from gembench.cli.import_report import print_report
@@ -65,7 +68,14 @@ def import_(
 
     with ImportProgress() as progress:
         report = import_logs(
-            format_name, places, output, settings, append=append, overwrite=overwrite, listener=progress
+            format_name,
+            places,
+            output,
+            settings,
+            append=append,
+            overwrite=overwrite,
+            listener=progress,
+            look_up=metadata.look_up(progress.asked),
         )
     if json_path is not None:
         write_output(json_path, report.to_json())

@@ -63,6 +63,13 @@ class ImportProgress:
         """All logs are read, and the tensor is being made."""
         self._bar.update(self._task, description=f"{self._count()}, merging {num_models:,} models")
 
+    def asked(self, num_known: int, num_models: int) -> None:
+        """The Hub has told about so many of these models, or of their parents."""
+        line = f"asking the Hub: {num_known:,} of {num_models:,} models"
+        self._bar.update(self._task, description=line)
+        if not self._console.is_terminal and time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._say(line)
+
     def _count(self) -> str:
         return f"{self._num_done:,} of {self._num_logs:,} logs"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from gembench.cli.metadata_report import metadata_lines
 from gembench.cli.plain_table import plain_table
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _summary(report: ImportReport) -> Iterator[str]:
             f"the scores are kept."
         )
     yield _agreement(report)
+    for metadata in report.metadata:
+        yield from metadata_lines(metadata)
     yield f"Next: gembench info {report.store}; gembench simulate {report.store}"
 
 
