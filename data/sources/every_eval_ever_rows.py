@@ -1,19 +1,19 @@
 """The sample records of Every Eval Ever, gathered by the result that each belongs to."""
 
+import math
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from gembench.data.outcomes import Outcome
 from gembench.data.sources.files import clean_text
-from gembench.data.sources.streams import read_lines
+from gembench.data.sources.streams import parse_object, read_lines
 from gembench.errors import SourceError
 
 OUTCOMES = {outcome.name.lower(): outcome for outcome in Outcome}
 TEXTS = ("subject", "doc_hash", "target_hash")
+WATCHED = (b'"evaluation"', b'"score"', b'"sample_id"', b'"error"')
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ def read_samples(file: str, model: str, *, is_own: bool) -> tuple[str, dict[tupl
     """
     by_result: dict[tuple[str, str], Samples] = {}
     num_rows = 0
-    for number, record in _records(file):
+    for number, line in read_lines(file):
         place = f"{file}, line {number}"
+        record = parse_object(line, place, WATCHED)
         of_model = _required_text(record, "model_id", place)
         model = model or of_model
         if of_model != model:
@@ -73,27 +74,14 @@ def read_samples(file: str, model: str, *, is_own: bool) -> tuple[str, dict[tupl
     return model, by_result
 
 
-def _records(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in read_lines(file):
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise SourceError(
-                f"{file}, line {number}: {error.msg}; the file is cut short there, or not JSON."
-            ) from error
-        if not isinstance(record, dict):
-            raise SourceError(f"{file}, line {number}: no object; is this a samples file of Every Eval Ever?")
-        yield number, record
-
-
 def _add(samples: Samples, record: Mapping[str, Any], line: int, place: str, *, is_own: bool) -> None:
     evaluation = record.get("evaluation")
-    score = evaluation.get("score") if isinstance(evaluation, dict) else None
-    if isinstance(score, bool) or not isinstance(score, int | float):
-        raise SourceError(f"{place}: no number 'evaluation.score'; is this a samples file of Every Eval Ever?")
+    score = _score(evaluation.get("score") if isinstance(evaluation, dict) else None, place)
     metadata = record.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    outcome = Outcome.FAILED if _text(record.get("error")) else Outcome.ANSWERED
+    outcome = Outcome.UNGRADED if math.isnan(score) else Outcome.ANSWERED
+    if _text(record.get("error")):
+        outcome = Outcome.FAILED
     if is_own and "outcome" in metadata:
         if metadata["outcome"] not in OUTCOMES:
             raise SourceError(f"{place}: 'outcome' is {str(metadata['outcome'])[:40]!r}; one of {', '.join(OUTCOMES)}.")
@@ -101,7 +89,7 @@ def _add(samples: Samples, record: Mapping[str, Any], line: int, place: str, *, 
     samples.ids.append(_required_text(record, "sample_id", place))
     samples.hashes.append(_text(record.get("sample_hash")))
     samples.repeats.append(_repeats(metadata.get("repeats")) if is_own else 1)
-    samples.scores.append(float(score))
+    samples.scores.append(score)
     samples.is_correct.append(evaluation.get("is_correct") is True if isinstance(evaluation, dict) else 0)
     samples.outcomes.append(outcome)
     samples.seconds.append(_seconds(record.get("performance")))
@@ -109,6 +97,15 @@ def _add(samples: Samples, record: Mapping[str, Any], line: int, place: str, *, 
     for name, texts in samples.texts.items():
         texts.append(_text(metadata.get(name)))
     samples.filters.add(_text(metadata.get("filter")))
+
+
+def _score(value: object, place: str) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+    raise SourceError(f"{place}: no number 'evaluation.score'; is this a samples file of Every Eval Ever?")
 
 
 def _required_text(record: Mapping[str, Any], name: str, place: str) -> str:

@@ -1,11 +1,14 @@
 """Files of any size, unpacked as they are read: `.gz`, `.zst` and `.bz2`, from any path or fsspec URL."""
 
+import contextlib
 import io
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
 import fsspec
+import orjson
 import pyarrow as pa
 
 from gembench.data.stores import is_url, local_path
@@ -29,17 +32,28 @@ def open_unpacked(location: str) -> Iterator[BinaryIO]:
     Raises:
         SourceError: it cannot be opened, or (also while it is open) not be read.
     """
+    # Arrow's streams have no `readline`, which the buffer adds.
+    with open_for_arrow(location) as stream, io.BufferedReader(cast(Any, stream), BUFFER_BYTES) as buffered:
+        yield cast(BinaryIO, buffered)
+
+
+@contextmanager
+def open_for_arrow(location: str) -> Iterator[pa.NativeFile]:
+    """As `open_unpacked`, for Arrow's readers.
+
+    Their threads read ahead, and must not meet the end of Python in a Python file: local files are Arrow's own.
+
+    Raises:
+        SourceError: as `open_unpacked`.
+    """
     codec = next((codec for ending, codec in CODECS.items() if location.endswith(ending)), None)
-    path = location if is_url(location) else str(local_path(location))
     try:
-        with fsspec.open(path, "rb") as file:
-            if codec is None:
-                yield file
+        with contextlib.ExitStack() as stack:
+            if is_url(location):
+                file = pa.PythonFile(stack.enter_context(fsspec.open(location, "rb")), mode="r")
             else:
-                # Arrow's streams have no `readline`, which the buffer adds.
-                unpacked = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec)
-                with io.BufferedReader(cast(Any, unpacked), BUFFER_BYTES) as buffered:
-                    yield cast(BinaryIO, buffered)
+                file = stack.enter_context(pa.OSFile(str(local_path(location))))
+            yield file if codec is None else stack.enter_context(pa.CompressedInputStream(file, codec))
     except (OSError, ImportError, EOFError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SourceError(f"{location}: cannot be read: {reason}; is it whole?") from error
@@ -61,3 +75,40 @@ def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
                 line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.isspace():
                 yield number, line
+
+
+def parse_object(line: bytes, place: str, watched: Sequence[bytes]) -> dict[str, Any]:
+    """The JSON object of a line. NaN and Infinity, which Python's writer makes of such numbers, are read as those.
+
+    Args:
+        line: one line.
+        place: what messages call it.
+        watched: keys in their quotes that must not stand twice in one object, of which a reader keeps one in silence.
+
+    Raises:
+        SourceError: it is no JSON object, or one with such keys.
+    """
+    if all(line.count(key) <= 1 for key in watched):
+        try:
+            return _object(orjson.loads(line), place)
+        except orjson.JSONDecodeError:
+            pass  # Python's own reader is slower, and takes more.
+
+    def refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            raise SourceError(f"{place}: a key stands twice in one object; keep one of {', '.join(sorted(content))}.")
+        return content
+
+    try:
+        return _object(json.loads(line, object_pairs_hook=refuse_twice), place)
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{place}: it is not UTF-8; write the file again.") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"{place}: it is cut short, or not JSON; copy the file again.") from error
+
+
+def _object(value: object, place: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SourceError(f"{place}: no JSON object stands there.")
+    return value

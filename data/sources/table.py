@@ -26,7 +26,8 @@ from gembench.data.sources.source import Choice, Log, ModelLog, Remark
 from gembench.data.sources.streams import without_codec
 from gembench.data.sources.table_arrays import read_npy_file, read_npz_file
 from gembench.data.sources.table_columns import find_long_columns, find_model_column
-from gembench.data.sources.table_files import JsonLinesTable, open_table
+from gembench.data.sources.table_files import open_table
+from gembench.data.sources.table_json_lines import JsonLinesTable
 from gembench.data.sources.table_long import read_long
 from gembench.data.sources.table_wide import read_wide
 from gembench.errors import SourceError

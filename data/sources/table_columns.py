@@ -19,7 +19,7 @@ USUAL_NAMES: Mapping[str, Sequence[str]] = {
 """Lower-case, the most telling first."""
 QUERY_TEXTS = tuple(name for name, variable in COORDINATES.items() if variable.dims == QUERY and name != "task")
 MODEL_TEXTS = tuple(name for name, variable in COORDINATES.items() if variable.dims != QUERY)
-OPTIONAL = ("correct", "outcome", "seconds", *QUERY_TEXTS, *MODEL_TEXTS)
+OPTIONAL = ("correct", "outcome", "seconds", "repeats", *QUERY_TEXTS, *MODEL_TEXTS)
 """Taken where a column has just this name."""
 
 

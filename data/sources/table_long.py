@@ -15,8 +15,8 @@ from gembench.data.outcomes import Outcome
 from gembench.data.schema import COORDINATES
 from gembench.data.sources.source import ModelLog, Remark
 from gembench.data.sources.table_columns import MODEL_TEXTS, QUERY_TEXTS, LongColumns
-from gembench.data.sources.table_files import Table
-from gembench.data.sources.table_values import BadValueError, read_correct, read_scores, read_seconds
+from gembench.data.sources.table_source import Table
+from gembench.data.sources.table_values import BadValueError, read_correct, read_repeats, read_scores, read_seconds
 from gembench.errors import SourceError
 
 MAX_ROWS = 1 << 27
@@ -25,6 +25,7 @@ READERS: Mapping[str, Callable[[pa.Array], NDArray[Any]]] = {
     "value": read_scores,
     "correct": read_correct,
     "seconds": read_seconds,
+    "repeats": read_repeats,
 }
 OUTCOMES = {outcome.name.lower(): int(outcome) for outcome in Outcome}
 
@@ -197,6 +198,7 @@ def _model_log(
         settings={"columns": columns.by_role},
         remarks=remarks,
         seconds=rows.numbers["seconds"][of_model] if "seconds" in rows.numbers else None,
+        repeats=rows.numbers["repeats"][of_model] if "repeats" in rows.numbers else None,
         correct=correct,
     )
 

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 NUMBERS_OF_WORDS = {"true": "1", "false": "0", "": "nan"}
 
+MOST_REPEATS = 2**31 - 1
+
 
 class BadValueError(ValueError):
     """A value that is not what its column is for. Whoever knows file and row makes it a message for people."""
@@ -49,6 +51,20 @@ def read_seconds(column: pa.Array) -> NDArray[np.float64]:
         position = int(wrong.argmax())
         raise BadValueError(position, f"{values[position]:g} is no time in seconds")
     return values
+
+
+def read_repeats(column: pa.Array) -> NDArray[np.int64]:
+    """[n] int64, at least 1; empty is once.
+
+    Raises:
+        BadValueError: a value is no whole number of at least 0, which is taken as 1.
+    """
+    values = np.nan_to_num(_read_numbers(column), nan=1, posinf=np.inf)
+    wrong = (values < 0) | (values > MOST_REPEATS) | (values != np.floor(values))
+    if wrong.any():
+        position = int(wrong.argmax())
+        raise BadValueError(position, f"{values[position]:g} is no number of answers")
+    return np.maximum(values, 1).astype(np.int64)
 
 
 def read_correct(column: pa.Array) -> NDArray[np.int8]:

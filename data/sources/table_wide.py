@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from gembench.data.outcomes import Outcome
 from gembench.data.sources.source import ModelLog
-from gembench.data.sources.table_files import Table
+from gembench.data.sources.table_source import Table
 from gembench.data.sources.table_values import BadValueError, read_scores
 from gembench.errors import SourceError
 
