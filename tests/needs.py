@@ -19,6 +19,7 @@ needs_peft = _needs("hf", "peft")
 needs_vllm = _needs("vllm", "vllm")
 needs_ray = _needs("ray", "ray")
 needs_openai = _needs("openai", "openai")
+needs_inspect = pytest.mark.skipif(find_spec("inspect_ai") is None, reason="needs pip install inspect_ai")
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs the Debian package bubblewrap")
 needs_browser = pytest.mark.skipif(
     shutil.which("chromium") is None
