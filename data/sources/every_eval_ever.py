@@ -13,6 +13,7 @@ Traps:
 - one model may have a file a task: they are one run.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -83,6 +84,7 @@ def _model_log(
     file: str, model: str, aggregate: Aggregate, chosen: Sequence[Candidate], remarks: list[Remark], num_rows: int
 ) -> ModelLog:
     parts = [_answers(file, one, aggregate, remarks) for one in chosen]
+    _refuse_same_ids(file, [query for part in parts for query in part.queries])
     tasks = [_task(one, aggregate) for one in chosen]
     is_graded = aggregate.is_own and any(OWN_GRADED in result.metrics for result in aggregate.results)
     shares = {task: one.result.share for task, one in zip(tasks, chosen, strict=True) if one.result is not None}
@@ -114,6 +116,13 @@ def _answers(file: str, candidate: Candidate, aggregate: Aggregate, remarks: lis
     if num_repeated:
         remarks.append(Remark(file, None, "a query has several records: the mean is its score", num_repeated))
     return answers
+
+
+def _refuse_same_ids(file: str, queries: Sequence[str]) -> None:
+    """Tasks share no query, but `a/b` and its `c` would be called as `a` and its `b/c` are."""
+    if len(set(queries)) < len(queries):
+        query = next(query for query, count in Counter(queries).items() if count > 1)
+        raise SourceError(f"{file}: the query {query!r} is of two evaluations; rename one of them.")
 
 
 def _task(candidate: Candidate, aggregate: Aggregate) -> str:
