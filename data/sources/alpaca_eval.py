@@ -69,7 +69,7 @@ class _Rows:
     references: list[str] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
     seen: Counter[str] = field(default_factory=Counter)
-    remarks: list[Remark] = field(default_factory=list)
+    unread: list[int] = field(default_factory=list)
 
 
 def read_log(log: Log, choice: Choice) -> Iterator[ModelLog]:
@@ -115,8 +115,7 @@ def _read_row(row: Mapping[str, Any], number: int, file: str, metric: str, model
     rows = models.setdefault(clean_text(model), _Rows())
     score = _score(row[column], metric)
     if math.isnan(score) and row[column] is not None:
-        message = f"annotation {number} has {column} {str(row[column])[:40]!r}, which is none: ungraded"
-        rows.remarks.append(Remark(file, None, message))
+        rows.unread.append(number)
     task = f"{_text(row, 'annotator')}:{_text(row, 'generator_1')}"
     dataset = _text(row, "dataset")
     instruction_hash = text_hash(instruction, _text(row, "input"))
@@ -156,6 +155,10 @@ def _model_log(file: str, model: str, rows: _Rows, reported: float | None) -> Mo
     outcome = np.where(is_missing, np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED))
     # The leaderboard beside a file has one figure a model, so that it says nothing of two judges' rows apart.
     tasks = set(rows.tasks)
+    unread = [
+        Remark(file, None, f"preferences that are none are ungraded, first in annotation {number}", len(rows.unread))
+        for number in rows.unread[:1]
+    ]
     return ModelLog(
         file=file,
         identity={"model": model, "folder": _folder(file).rsplit("/", 1)[-1]},
@@ -171,7 +174,7 @@ def _model_log(file: str, model: str, rows: _Rows, reported: float | None) -> Mo
             "target_hash": rows.references,
         },
         reported={tasks.pop(): reported} if reported is not None and len(tasks) == 1 else {},
-        remarks=rows.remarks,
+        remarks=unread,
     )
 
 

@@ -194,7 +194,7 @@ def _remarks(header: Json, epochs: Sequence[Epoch], num_rows: int, file: str) ->
     remarks = []
     status = _text(header.get("status"))
     if status != "success":
-        message = f"the run did not finish (its status is {_one_line(status)[:40]!r}): {num_rows:,} answers are there"
+        message = f"the run did not finish: its status is {_one_line(status)[:40]!r}"
         remarks.append(Remark(file, None, message, num_rows))
     for outcome, what in (
         (Outcome.FAILED, "failed with an error"),
@@ -203,7 +203,7 @@ def _remarks(header: Json, epochs: Sequence[Epoch], num_rows: int, file: str) ->
     ):
         count = sum(epoch.outcome == outcome for epoch in epochs)
         if count:
-            remarks.append(Remark(file, None, f"{count:,} of {len(epochs):,} samples {what}", count))
+            remarks.append(Remark(file, None, f"samples {what}", count))
     return remarks
 
 
