@@ -6,41 +6,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import xarray as xr
 
 from gembench.data.cells import checked_blocks
+from gembench.data.coordinates import coordinates_of
 from gembench.data.coverage import complete_part
 from gembench.data.digest import ATTRIBUTE, content_digest
 from gembench.data.outcomes import Outcome
 from gembench.errors import NothingLeftError
 from gembench.load_race import open_any
-
-NUM_BEST = 5
-MOST_MODELS_TO_PAIR = 4000
-"""The nearest model of each is sought among all pairs; beyond this many models that takes too long for a summary."""
-_PERCENTILES = (0, 5, 25, 50, 75, 95, 100)
-
-
-@dataclass(frozen=True)
-class RaceSummary:
-    """The complete part of a tensor.
-
-    Attributes:
-        num_models: M.
-        num_queries: Q.
-        mean_accuracy: over the M models, in [0, 1].
-        accuracy_percentiles: of the M models.
-        best: the most accurate models and their accuracies, best first.
-        nearest_difference: share of queries that a model and the one most like it answer differently, the median over
-            models; None where there are too many models to look. The lower, the fewer queries tell a policy anything.
-    """
-
-    num_models: int
-    num_queries: int
-    mean_accuracy: float
-    accuracy_percentiles: Mapping[int, float]
-    best: tuple[tuple[str, float], ...]
-    nearest_difference: float | None
+from gembench.race_summary import RaceSummary, summarize_race
 
 
 @dataclass(frozen=True)
@@ -88,8 +63,7 @@ def describe(location: str, *, min_coverage: float = 0.5) -> TensorSummary:
     stored = dataset.attrs.get(ATTRIBUTE)
     race, no_race_because = None, None
     try:
-        part = complete_part(dataset, min_coverage=min_coverage)
-        race = _describe_race(part.correct, part.models)
+        race = _summarize(dataset, min_coverage)
     except NothingLeftError as error:
         no_race_because = str(error)
     return TensorSummary(
@@ -111,31 +85,14 @@ def summary_to_json(summary: TensorSummary) -> str:
     return json.dumps(asdict(summary), indent=1, allow_nan=False, default=_plain) + "\n"
 
 
-def nearest_difference(correct: NDArray[np.uint8]) -> float:
-    """The median over models of the share of queries that a model and the one most like it answer differently.
-
-    Args:
-        correct: [M, Q] of 0 and 1, two models or more.
-    """
-    num_queries = correct.shape[1]
-    answers = correct.astype(np.float32)  # counts up to 2**24 are exact
-    num_right = answers.sum(axis=1)
-    differing = num_right[:, None] + num_right[None, :] - 2 * (answers @ answers.T)
-    np.fill_diagonal(differing, np.inf)
-    return float(np.median(differing.min(axis=1)) / num_queries)
-
-
-def _describe_race(correct: NDArray[np.uint8], models: tuple[str, ...]) -> RaceSummary:
-    accuracy = correct.mean(axis=1, dtype=np.float64)
-    best_first = np.argsort(-accuracy, kind="stable")[:NUM_BEST]
-    percentiles = np.percentile(accuracy, _PERCENTILES)
-    return RaceSummary(
-        num_models=correct.shape[0],
-        num_queries=correct.shape[1],
-        mean_accuracy=float(accuracy.mean()),
-        accuracy_percentiles={share: float(value) for share, value in zip(_PERCENTILES, percentiles, strict=True)},
-        best=tuple((models[model], float(accuracy[model])) for model in best_first),
-        nearest_difference=nearest_difference(correct) if len(models) <= MOST_MODELS_TO_PAIR else None,
+def _summarize(dataset: xr.Dataset, min_coverage: float) -> RaceSummary:
+    part = complete_part(dataset, min_coverage=min_coverage)
+    of_queries = coordinates_of(dataset, "query", part.queries)
+    return summarize_race(
+        part.correct,
+        part.models,
+        coordinates_of(dataset, "model", part.models),
+        [str(row.get("task", "")) for row in of_queries],
     )
 
 

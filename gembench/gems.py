@@ -28,14 +28,14 @@ def hidden_gems(accuracy: ArrayLike, downloads: ArrayLike) -> NDArray[np.bool_]:
         UsageError: a model's downloads or accuracy are unknown, or the lengths differ.
     """
     known_accuracy = np.asarray(accuracy, dtype=np.float64)
-    known_downloads = _known_downloads(downloads, len(known_accuracy))
+    known_downloads = checked_downloads(downloads, len(known_accuracy))
     if np.isnan(known_accuracy).any():
         raise UsageError("hidden gems are told apart by every model's accuracy, and some are unknown; leave those out.")
     if not len(known_accuracy):
         return np.zeros(0, dtype=np.bool_)
-    is_popular = _is_at_top(known_downloads)
+    is_popular = is_at_top(known_downloads)
     beats_popular = known_accuracy > known_accuracy[is_popular].max()
-    return np.asarray(~is_popular & _is_at_top(known_accuracy) & beats_popular)
+    return np.asarray(~is_popular & is_at_top(known_accuracy) & beats_popular)
 
 
 def gem_probability(
@@ -71,11 +71,11 @@ def gem_probability(
             not fit each other.
     """
     asked, correct = _tallies(num_asked, num_correct, num_queries)
-    popular_models = _is_at_top(_known_downloads(downloads, len(asked)))
+    popular_models = is_at_top(checked_downloads(downloads, len(asked)))
     if not 0 <= model < len(asked):
         raise UsageError(f"there is no model {model} among {len(asked)}; rows count from 0.")
     alpha, beta = population_prior(asked, correct)
-    num_top = _num_top(len(asked))
+    num_in_top = num_top(len(asked))
     rng = np.random.default_rng(seed)
     num_found, num_left = 0, num_samples
     while num_left:
@@ -84,8 +84,8 @@ def gem_probability(
         num_right = correct + rng.binomial(num_queries - asked, rate)
         of_model = num_right[:, model]
         beats_popular = of_model > num_right[:, popular_models].max(axis=1)
-        is_at_top = (num_right > of_model[:, None]).sum(axis=1) < num_top
-        num_found += int((beats_popular & is_at_top).sum())
+        is_accurate = (num_right > of_model[:, None]).sum(axis=1) < num_in_top
+        num_found += int((beats_popular & is_accurate).sum())
         num_left -= num_drawn
     return num_found / num_samples
 
@@ -129,18 +129,19 @@ def population_prior(num_asked: ArrayLike, num_correct: ArrayLike) -> tuple[floa
     return float(alpha), float(beta)
 
 
-def _num_top(num_models: int) -> int:
+def num_top(num_models: int) -> int:
     """How many models are the top 1%, before ties: ceil(M / 100), in whole numbers."""
     return -(-num_models // 100)
 
 
-def _is_at_top(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+def is_at_top(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of M models are in the top 1% by `values` [M]: fewer than ceil(M / 100) are strictly above them."""
-    lowest = np.sort(values)[-_num_top(len(values))]
+    lowest = np.sort(values)[-num_top(len(values))]
     return np.asarray(values >= lowest)
 
 
-def _known_downloads(downloads: ArrayLike, num_models: int) -> NDArray[np.float64]:
+def checked_downloads(downloads: ArrayLike, num_models: int) -> NDArray[np.float64]:
+    """[M] float64. Raises UsageError where some are unknown, or there are not as many as models."""
     known = np.asarray(downloads, dtype=np.float64)
     if known.shape != (num_models,):
         raise UsageError(f"{num_models} models need as many numbers of downloads, got shape {known.shape}.")

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gembench.describe import MOST_MODELS_TO_PAIR, nearest_difference
 from gembench.errors import UsageError
+from gembench.likeness import MOST_MODELS_TO_PAIR, nearest_difference
 from gembench.load_race import LoadedRace
 from gembench.race import Race
 

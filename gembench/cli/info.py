@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,13 +37,16 @@ def info(tensor: str, min_coverage: float, json_path: Path | None) -> None:
 def _print(summary: TensorSummary) -> None:
     from rich.console import Console
 
+    from gembench.cli.info_attributes import attribute_lines
+    from gembench.cli.info_race import race_lines
     from gembench.cli.plain_table import plain_table
 
     table = plain_table(title=summary.tensor)
     table.show_header = False
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    for name, value in (*_contents(summary), *_race(summary), *_attributes(summary)):
+    race = race_lines(summary) if summary.race else [("race", str(summary.no_race_because))]
+    for name, value in (*_contents(summary), *race, *attribute_lines(summary.attributes)):
         table.add_row(name, value)
     Console(highlight=False, markup=False).print(table)
 
@@ -57,32 +59,4 @@ def _contents(summary: TensorSummary) -> list[tuple[str, str]]:
         ("queries", f"{summary.num_queries:,}"),
         ("answered", f"{summary.coverage:.2%} ({outcomes})"),
         ("digest", f"{summary.content_digest} ({verified[summary.is_digest_verified]})"),
-    ]
-
-
-def _race(summary: TensorSummary) -> list[tuple[str, str]]:
-    race = summary.race
-    if race is None:
-        return [("race", str(summary.no_race_because))]
-    spread = ", ".join(f"{share}%: {value:.1%}" for share, value in race.accuracy_percentiles.items())
-    lines = [
-        ("race", f"{race.num_models:,} models on {race.num_queries:,} queries with no answer missing"),
-        ("accuracy", f"mean {race.mean_accuracy:.1%}; percentiles {spread}"),
-        ("best", "\n".join(f"{accuracy:.1%}  {model}" for model, accuracy in race.best)),
-    ]
-    if race.nearest_difference is not None:
-        lines.append(
-            (
-                "likeness",
-                f"a model and the one most like it differ on {race.nearest_difference:.1%} of queries (median)",
-            )
-        )
-    return lines
-
-
-def _attributes(summary: TensorSummary) -> list[tuple[str, str]]:
-    return [
-        (name, value if isinstance(value, str) else json.dumps(value, default=str))
-        for name, value in summary.attributes.items()
-        if name != "content_digest"
     ]

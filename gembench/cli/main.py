@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from gembench.cli.export import export
+from gembench.cli.gems import gems
 from gembench.cli.import_ import import_
 from gembench.cli.info import info
 from gembench.cli.leaderboard import leaderboard
@@ -91,7 +92,7 @@ def cli() -> None:
     """
 
 
-for command in (simulate, recommend, search, leaderboard, record, import_, export, rescore, tensors, info, synth):
+for command in (simulate, recommend, search, leaderboard, record, import_, export, rescore, tensors, info, gems, synth):
     cli.add_command(command)
 
 

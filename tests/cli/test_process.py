@@ -45,6 +45,7 @@ def environment(tmp_path):
         ["rescore", "--help"],
         ["--version"],
         ["info", "--help"],
+        ["gems", "--help"],
         ["import", "--help"],
     ],
 )
