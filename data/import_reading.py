@@ -97,7 +97,9 @@ def read_logs(
             note(number, _read_log(*job, spool))
     else:
         with _pool(num_processes) as pool:
-            numbers: dict[Future[str | None], int] = {pool.submit(_read_log, *job): number for number, job in jobs}
+            # Processes start as work comes.
+            with _ctrl_c_blocked():
+                numbers: dict[Future[str | None], int] = {pool.submit(_read_log, *job): number for number, job in jobs}
             try:
                 for future in as_completed(numbers):
                     note(numbers.pop(future), future.result())
@@ -165,9 +167,17 @@ def _pool(num_processes: int) -> Iterator[ProcessPoolExecutor]:
         watched.close()
 
 
+@contextlib.contextmanager
+def _ctrl_c_blocked() -> Iterator[None]:
+    """A process that is started meanwhile never sees Ctrl-C, which reaches all that belong to a terminal."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_process(watched: "Connection[None, None]") -> None:
-    """Ctrl-C reaches every process of a terminal; it is for the one that others watch to act on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(watched,), daemon=True).start()
 
 

@@ -155,36 +155,35 @@ def wait_until(condition, process):
     raise AssertionError("nothing came of it in half a minute.")
 
 
-def run_until_two_hang(write_log, start, tmp_path):
-    """The command once it has read four logs of six and is at the last two, and its reading processes."""
-    for number in range(6):
-        # The largest are begun first, so that these are the smallest.
+def run_until_it_hangs(write_log, start, tmp_path):
+    """The command once it has read four logs of five, and its processes: one reads the last, one has no more to do."""
+    for number in range(5):
+        # The largest are begun first, so that the last is the smallest.
         fields = {"settings": {"padding": "x" * 999}} if number < 4 else {"wait": 600}
         write_log(number, **fields)
     process = start()
     reads = tmp_path / "logs" / "reads.txt"
     spool = tmp_path / "out.zarr.import"
-    wait_until(lambda: len(list(spool.glob("[!.]*/parts.json"))) == 4 and len(reads.read_text().split()) == 6, process)
+    wait_until(lambda: len(list(spool.glob("[!.]*/parts.json"))) == 4 and len(reads.read_text().split()) == 5, process)
     readers = psutil.Process(process.pid).children(recursive=True)
     assert len(readers) >= 2
     return process, readers
 
 
 def resume(write_log, start, tmp_path):
-    """The report of the same command, now that the last two logs are ready."""
-    for number in (4, 5):
-        write_log(number)
+    """The same command, now that the last log is ready."""
+    write_log(4)
     output, errors = start("--json", "-").communicate(timeout=60)
     report = json.loads(output or errors)
     reads = (tmp_path / "logs" / "reads.txt").read_text().split()
-    assert sorted(reads) == [f"{number}.json" for number in (0, 1, 2, 3, 4, 4, 5, 5)]
+    assert sorted(reads) == [f"{number}.json" for number in (0, 1, 2, 3, 4, 4)]
     assert report["num_spooled"] == 4
-    assert report["num_models"] == 6
+    assert report["num_models"] == 5
     assert sorted(path.name for path in tmp_path.iterdir()) == ["logs", "out.zarr"]
 
 
 def test_after_kill_9_no_process_is_left_and_the_same_command_reads_no_log_twice(write_log, start, tmp_path):
-    process, readers = run_until_two_hang(write_log, start, tmp_path)
+    process, readers = run_until_it_hangs(write_log, start, tmp_path)
     process.kill()
     assert psutil.wait_procs(readers, timeout=20)[1] == []
     assert not (tmp_path / "out.zarr").exists()
@@ -192,7 +191,7 @@ def test_after_kill_9_no_process_is_left_and_the_same_command_reads_no_log_twice
 
 
 def test_ctrl_c_ends_it_at_once_with_130_and_the_same_command_reads_no_log_twice(write_log, start, tmp_path):
-    process, readers = run_until_two_hang(write_log, start, tmp_path)
+    process, readers = run_until_it_hangs(write_log, start, tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     interrupted = time.monotonic()
     output, errors = process.communicate(timeout=60)
@@ -204,7 +203,7 @@ def test_ctrl_c_ends_it_at_once_with_130_and_the_same_command_reads_no_log_twice
 
 
 def test_a_reading_process_that_is_killed_is_said_and_the_same_command_goes_on(write_log, start, tmp_path):
-    process, readers = run_until_two_hang(write_log, start, tmp_path)
+    process, readers = run_until_it_hangs(write_log, start, tmp_path)
     next(one for one in readers if "spawn_main" in " ".join(one.cmdline())).kill()
     output, errors = process.communicate(timeout=60)
     assert (process.returncode, output) == (1, "")

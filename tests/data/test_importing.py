@@ -109,8 +109,17 @@ def test_the_digest_does_not_depend_on_the_order_of_logs_or_rows_or_on_the_numbe
     digests = set()
     for number, num_processes in enumerate([1, 2, 3, None]):
         rng.shuffle(files)
-        digests.add(run(files, tmp_path / f"{number}.zarr", num_processes=num_processes).content_digest)
+        store = tmp_path / f"{number}.zarr"
+        digests.add(run(files, store, num_processes=num_processes).content_digest)
+        assert open_tensor(store)["query"].values.tolist() == sorted(f"t/{query}" for query in range(20))
     assert len(digests) == 1
+
+
+def test_logs_of_the_same_queries_in_other_orders_are_not_mixed_up(logs, store):
+    write_log(logs / "a.json", {**A, "rows": [["t/1", 0], ["t/2", 1]]})
+    write_log(logs / "b.json", {**B, "rows": [["t/2", 0], ["t/1", 1]]})
+    run(logs, store)
+    assert values(store) == {"org/a": {"t/1": 0, "t/2": 1}, "org/b": {"t/1": 1, "t/2": 0}}
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -286,6 +295,13 @@ def test_dates_are_compared_as_instants_and_not_as_texts(logs, store):
     assert values(store) == {"org/a": {"t/1": 1}}
 
 
+def test_a_date_without_a_zone_is_in_utc(logs, store):
+    write_log(logs / "a.json", {**A, "date": "2024-01-02T01:00:00", "rows": [["t/1", 1]]})
+    write_log(logs / "b.json", {**A, "date": "2024-01-02T02:30:00+02:00", "rows": [["t/1", 0]]})  # half past midnight
+    run(logs, store, on_conflict="last")
+    assert values(store) == {"org/a": {"t/1": 1}}
+
+
 @pytest.mark.parametrize("dates", [("", ""), ("2024-01-01", ""), ("2024-01-01", "2024-01-01T00:00:00Z")])
 def test_the_first_or_last_of_logs_whose_dates_do_not_tell_is_refused(logs, store, dates):
     for number, date in enumerate(dates):
@@ -403,7 +419,7 @@ def test_a_reader_that_breaks_its_contract_does_not_reach_the_tensor(logs, store
 
 
 def test_means_are_compared_with_the_reported_ones_and_differences_over_a_twentieth_of_a_point_are_listed(logs, store):
-    rows = [[f"{task}/{number}", int(number < 300)] for task in "tuv" for number in range(1000)]
+    rows = [[f"{task}/{number}", int(number < 300)] for number in range(1000) for task in "tuv"]
     write_log(logs / "a.json", {**A, "rows": rows, "reported": {"t": 0.3004, "u": 0.3006, "w": 0.9}})
     report = run(logs, store)
     assert [(one.task, one.num_rows, one.found, one.reported) for one in report.means] == [
