@@ -17,6 +17,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from gembench.cache_folder import cache_folder
 from gembench.data.coordinates import coordinate_columns
 from gembench.data.digest import ATTRIBUTE
 from gembench.data.import_append import LIST, ExistingTensor
@@ -41,7 +42,6 @@ from gembench.data.sources.catalog import load_format
 from gembench.data.stores import is_url, local_path
 from gembench.data.tensor import check_place, write_tensor
 from gembench.errors import GembenchError, SourceError, UsageError
-from gembench.jax_setup import cache_folder
 
 SPOOL_SUFFIX = ".import"
 

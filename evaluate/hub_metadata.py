@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 
+from gembench.cache_folder import cache_folder
 from gembench.data.metadata import Metadata, name_before_revision
 from gembench.data.status import ModelStatus
 from gembench.evaluate import hub
@@ -17,7 +18,6 @@ from gembench.evaluate.evaluator import EvaluatorFailure
 from gembench.evaluate.hub_errors import hub_endpoint
 from gembench.evaluate.hub_facts import MAX_AGE_SECONDS, Facts, HubFacts
 from gembench.evaluate.model_list import parse_hub_id
-from gembench.jax_setup import cache_folder
 
 SOURCE = "Hugging Face Hub"
 _PARALLEL_REQUESTS = 8

@@ -4,16 +4,9 @@ import logging
 import os
 from pathlib import Path
 
-CACHE_VARIABLE = "GEMBENCH_CACHE_DIR"
+from gembench.cache_folder import cache_folder
 
 logger = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Where gembench may keep what it can make again: `GEMBENCH_CACHE_DIR`, else the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_path("gembench"))
 
 
 def set_up_jax(*, cpu_only: bool = False) -> None:

@@ -46,8 +46,8 @@ def download_cache(disk: int | None, *, keeps: bool = False) -> DownloadCache:
         disk: the most bytes.
         keeps: whether a model that was used stays for the next time, as long as no other needs its room.
     """
+    from gembench.cache_folder import cache_folder
     from gembench.evaluate.download_cache import DownloadCache
-    from gembench.jax_setup import cache_folder
 
     folder = cache_folder() / "models"
     return DownloadCache(folder, disk or int(SHARE_OF_DISK * _free_bytes(folder)), keeps=keeps)
