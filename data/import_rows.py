@@ -79,9 +79,9 @@ def merge_logs(
         else:
             dropped.append(Dropped(name, reason))
     if settings.on_conflict == "error" and conflicts:
-        first, num_others = conflicts[0], len(conflicts) - 1
-        others = f" {num_others:,} other pairs of logs disagree too." if num_others else ""
-        raise SourceError(f"{first}; {first.remedy}.{others}")
+        first = conflicts[0]
+        start = f"{len(conflicts):,} pairs of logs disagree; the first: " if len(conflicts) > 1 else ""
+        raise SourceError(f"{start}{first}; {first.remedy}.")
     if not models:
         raise SourceError(f"no model is left: {dropped[0].name} {dropped[0].reason}.")
     is_kept, dropped_queries = _kept_queries(cells, table, settings.min_coverage)

@@ -123,8 +123,8 @@ def _spool_folder(location: str) -> Path:
 def _unusable(done: Sequence[LogRead]) -> list[UnusableLog]:
     unusable = [UnusableLog(one.log.files[0], one.problem) for one in done if one.problem is not None]
     if len(unusable) == len(done):
-        others = f" ({len(unusable) - 1:,} other logs cannot be used either.)" if len(unusable) > 1 else ""
-        raise SourceError(f"{unusable[0].problem}{others}")
+        start = f"none of the {len(done):,} logs can be used; the first: " if len(done) > 1 else ""
+        raise SourceError(f"{start}{unusable[0].problem}")
     return unusable
 
 

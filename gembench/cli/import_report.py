@@ -83,8 +83,8 @@ def _summary(report: ImportReport) -> Iterator[str]:
     yield f"cells: {', '.join(counts)}"
     if report.num_between:
         yield (
-            f"{report.num_between:,} scores are neither 0 nor 1: right is {report.threshold:g} or more (--threshold); "
-            f"the scores are kept."
+            f"Scores that are neither 0 nor 1: {report.num_between:,}. Where the log does not say itself what is "
+            f"right, that is {report.threshold:g} or more (--threshold)."
         )
     yield _agreement(report)
     for metadata in report.metadata:
@@ -96,12 +96,8 @@ def _agreement(report: ImportReport) -> str:
     differences = [abs(one.difference) for one in report.means if one.reported is not None]
     if not differences:
         return "The logs report no means of their own to compare with."
-    if report.differences:
-        return (
-            f"{len(report.differences):,} of {len(differences):,} means differ from the reported ones by more than "
-            f"0.05 points."
-        )
+    num_met = len(differences) - len(report.differences)
     return (
-        f"All {len(differences):,} means that the logs report are met; the largest difference is "
-        f"{max(differences) * 100:.2g} points."
+        f"Reported means that are met within 0.05 points: {num_met:,} of {len(differences):,}; the largest difference "
+        f"is {max(differences) * 100:.2g} points."
     )

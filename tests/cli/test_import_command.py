@@ -63,8 +63,9 @@ def test_logs_become_a_tensor_and_the_report_says_what_was_read(gembench, write_
     assert f"{tmp_path}/out.zarr: 2 models, 2 queries of 1 task, {digest}" in said
     assert "3 rows read of 2 logs" in said
     assert "cells: 1 not asked, 3 answered" in said
-    assert "1 scores are neither 0 nor 1: right is 0.2 or more" in said
-    assert "All 1 means that the logs report are met" in said
+    assert "Scores that are neither 0 nor 1: 1." in said
+    assert "that is 0.2 or more (--threshold)" in said
+    assert "Reported means that are met within 0.05 points: 1 of 1; the largest difference is 0 points." in said
     assert "Remarks: 1" in said
     assert "3 no score" in said
     assert gembench("info", tmp_path / "out.zarr").exit_code == 0
@@ -80,7 +81,7 @@ def test_the_report_as_json_has_all_that_was_found(gembench, write_log, tmp_path
     (difference,) = report["differences"]
     assert (difference["model"], difference["found"], difference["reported"]) == ("org/a", 0.5, 0.9)
     again = gembench("import", "fake", tmp_path / "logs", "-o", tmp_path / "two.zarr")
-    assert "1 of 1 means differ" in squeezed(again.stdout)
+    assert "0 of 1; the largest difference is 40 points" in squeezed(again.stdout)
     assert "-40.00" in again.stdout
 
 
