@@ -4,7 +4,7 @@ Nothing imports this file. Its text is handed to a sandbox in which jax and gemb
 nothing else of gembench: there is no tensor to find. What comes out is no more trusted than what went in.
 
 The output is a line of JSON and then the programs, one after the other. Each is a `jax.export`ed function of one run,
-as portable StableHLO; `gembench.exported_policy` says what they take and give.
+as text of StableHLO; `gembench.exported_policy` says what they take and give.
 """
 
 import dataclasses
@@ -114,7 +114,7 @@ def _export(policy: Any, sizes: list[int], programs: list[bytes]) -> list[dict[s
 
     def keep(function: Callable[..., Any], *arguments: Any) -> None:
         exported = export(jax.jit(function, keep_unused=True), platforms=["cpu"])(*arguments)
-        programs.append(exported.mlir_module_serialized)
+        programs.append(exported.mlir_module().encode())
 
     def remember(leaves: tuple[Any, ...]) -> Any:
         return jax.tree.unflatten(structure, leaves)

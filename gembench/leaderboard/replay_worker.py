@@ -39,6 +39,8 @@ def main() -> None:
         tell(error=str(error))
     except GembenchError as error:
         tell(error=f"its replay failed: {error}")
+    except MemoryError:
+        tell(error=f"its replay takes more than {order['memory_bytes']:,} bytes of memory.")
     except Exception as error:  # Nobody knows what JAX and XLA make of any program.
         first_line = next(iter(str(error).splitlines()), "")
         tell(error=f"its programs cannot be replayed: {type(error).__name__}: {first_line}")

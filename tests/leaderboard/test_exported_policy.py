@@ -81,7 +81,7 @@ def test_a_problem_that_was_not_exported_is_refused(race):
 
 
 def blob(function, *takes, **settings):
-    return export(jax.jit(function, keep_unused=True), platforms=["cpu"], **settings)(*takes).mlir_module_serialized
+    return export(jax.jit(function, keep_unused=True), platforms=["cpu"], **settings)(*takes).mlir_module().encode()
 
 
 def test_a_program_that_only_computes_is_let_through():
