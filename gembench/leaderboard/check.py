@@ -69,9 +69,9 @@ def _replay(output: bytes, seconds: float, memory_bytes: int) -> Iterator[Findin
             yield Finding(**said)
     except TimeoutError:
         advice = "Look for a loop without an end, or make its asks fewer."
-        yield Finding("time", "error", f"Its replay on small problems takes longer than {seconds:g} s.", advice)
+        yield Finding("replay", "error", f"Its replay on small problems takes longer than {seconds:g} s.", advice)
     except (EOFError, ConnectionError):
         words = child.last_words()
-        yield Finding("memory", "error", f"Its replay on small problems died: {words or 'of too much memory'}.")
+        yield Finding("replay", "error", f"Its replay on small problems died: {words or 'of too much memory'}.")
     finally:
         child.end(patience=0)

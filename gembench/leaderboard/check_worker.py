@@ -10,11 +10,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from gembench.errors import ContractError
 from gembench.jax_setup import set_up_jax
-from gembench.leaderboard.contract_checks import PROBLEMS, Finding, check_policy
-from gembench.leaderboard.unpack import unpack
+from gembench.leaderboard.contract_checks import PROBLEMS, Finding, check_plan, check_policy
+from gembench.leaderboard.unpack import read_answer, unpack
 
 
 def main() -> None:
@@ -22,6 +23,8 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     memory_bytes, output = json.loads(connection.recv_bytes()), connection.recv_bytes()
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    # Should memory run out even so, this is what the kernel ends first.
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     set_up_jax(cpu_only=True)
     for finding in _findings(output):
         connection.send_bytes(json.dumps(asdict(finding)).encode())
@@ -29,13 +32,21 @@ def main() -> None:
 
 
 def _findings(output: bytes) -> Iterator[Finding]:
+    plan = check_plan(dict(zip(PROBLEMS, read_answer(output).plans, strict=True)).__getitem__)
+    yield plan
+    if plan.verdict == "error":
+        return
     try:
         policy = unpack(output, PROBLEMS)
     except ContractError as error:
         yield Finding("programs", "error", str(error))
         return
     yield Finding("programs", "ok", "Its programs take and give what the contract says, and only compute.")
-    yield from check_policy(policy)
+    try:
+        yield from check_policy(policy)
+    except Exception as error:  # Nobody knows what JAX and XLA make of any program.
+        first_line = next(iter(str(error).splitlines()), "")
+        yield Finding("replay", "error", f"Its programs cannot be replayed: {type(error).__name__}: {first_line}")
 
 
 if __name__ == "__main__":
