@@ -191,6 +191,14 @@ def test_after_kill_9_no_process_is_left_and_the_same_command_reads_no_log_twice
     resume(write_log, start, tmp_path)
 
 
+def test_ctrl_c_is_not_for_the_processes_that_read(write_log, start, tmp_path):
+    process, readers = run_until_it_hangs(write_log, start, tmp_path)
+    for reader in readers:
+        reader.send_signal(signal.SIGINT)
+    assert psutil.wait_procs(readers, timeout=2)[0] == []
+    assert process.poll() is None
+
+
 def test_ctrl_c_ends_it_at_once_with_130_and_the_same_command_reads_no_log_twice(write_log, start, tmp_path):
     process, readers = run_until_it_hangs(write_log, start, tmp_path)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
