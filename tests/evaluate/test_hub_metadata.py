@@ -1,8 +1,12 @@
 """What the Hub says of models, as a real `huggingface_hub` hears it from a fake Hub."""
 
+import json
+
 import pytest
+from click.testing import CliRunner
 from fake_hub import TOKEN, FakeHub
 
+from gembench.cli.main import cli
 from gembench.evaluate.hub_metadata import hub_metadata
 
 
@@ -172,3 +176,27 @@ def test_many_models_are_asked_at_once_and_all_are_kept(fake_hub: FakeHub, monke
     fake_hub.seen.clear()
     assert hub_metadata(models).rows == found.rows
     assert fake_hub.seen == []
+
+
+def test_what_the_hub_says_comes_into_an_imported_tensor_and_shows_its_gems(tree: FakeHub, tmp_path):
+    models, num_right = ("org/base", "org/tuned@v1", "org/again"), (1, 2, 3)
+    rows = [
+        f"{model},q{query},{int(query < right)}"
+        for model, right in zip(models, num_right, strict=True)
+        for query in range(4)
+    ]
+    (tmp_path / "answers.csv").write_text("\n".join(["model,query,value", *rows]))
+    store = str(tmp_path / "t.zarr")
+    imported = CliRunner().invoke(
+        cli, ["import", "table", str(tmp_path / "answers.csv"), "-o", store, "--hub-metadata"]
+    )
+    assert imported.exit_code == 0, imported.output
+    assert "Hugging Face Hub: tells about 3 of 3 models" in imported.output
+    found = CliRunner().invoke(cli, ["gems", store, "--resamples", "100", "--json", "-"])
+    assert found.exit_code == 0, found.output
+    report = json.loads(found.stdout)
+    assert [one["model"] for one in report["gems"]] == ["org/again"]
+    assert (report["popular"][0]["model"], report["popular"][0]["downloads"]) == ("org/base", 1000)
+    described = CliRunner().invoke(cli, ["info", store, "--json", "-"])
+    (base,) = json.loads(described.stdout)["race"]["bases"]
+    assert base == {"base": "org/base", "num_descendants": 2, "accuracy": 0.25, "rank": 3}
