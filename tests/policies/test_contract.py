@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from uniformity import assert_equally_often
 
+from gembench.leaderboard.contract_checks import check_failures, check_ties, stage_fault
 from gembench.policies.catalog import CATALOG
 from gembench.policy import Problem, Stage, Step, Tally
 from gembench.prng import make_key
@@ -223,9 +224,7 @@ def test_a_plan_is_plain_python_and_never_wider_than_the_race(name, sizes):
     for stage in plan:
         assert type(stage) is Stage
         assert [type(field) for field in dataclasses.astuple(stage)] == [int, int, int, bool, bool]
-        assert 1 <= stage.num_models <= problem.num_models
-        assert 0 <= stage.max_queries <= problem.num_queries
-        assert stage.repeats >= 1
+        assert not stage_fault(stage, problem)
 
 
 @every_policy
@@ -250,9 +249,13 @@ def recommendations(name, correct, budget):
 @every_policy
 def test_models_that_cannot_be_told_apart_are_recommended_equally_often(name):
     """At the two places at the top, and at the last."""
-    recommended = recommendations(name, np.tile([1, 0, 1, 1, 0, 1, 0, 1, 1, 0, 1], (7, 1)), budget=24)
-    for place in (0, 1, 6):
-        assert_equally_often(np.bincount(recommended[:, place], minlength=7))
+    assert check_ties(CATALOG[name]()).verdict == "ok"
+
+
+@pytest.mark.parametrize("name", [name for name in CATALOG if name != "uniform"])
+def test_after_a_failure_the_others_are_asked_in_its_place(name):
+    """But by `uniform`, which draws those that get the remainder among all."""
+    assert check_failures(CATALOG[name]()).verdict == "ok"
 
 
 @every_policy
