@@ -48,7 +48,7 @@ def candidates_of(by_result: Mapping[tuple[str, str], Samples], results: Sequenc
     candidates = []
     for (name, result_id), samples in by_result.items():
         filters = samples.filters - set(NO_FILTER)
-        filter_name = filters.pop() if len(filters) == 1 else ""
+        filter_name = next(iter(filters)) if len(filters) == 1 else ""
         position, result = _result_of(name, result_id, results)
         task = name.removesuffix(f"/{filter_name}") if filter_name else name
         candidates.append((position, Candidate(task, filter_name, result, samples)))

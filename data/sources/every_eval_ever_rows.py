@@ -1,19 +1,33 @@
 """The sample records of Every Eval Ever, gathered by the result that each belongs to."""
 
 import math
-from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from gembench.data.outcomes import Outcome
-from gembench.data.sources.files import clean_text
 from gembench.data.sources.streams import parse_object, read_lines
 from gembench.errors import SourceError
 
 OUTCOMES = {outcome.name.lower(): outcome for outcome in Outcome}
 TEXTS = ("subject", "doc_hash", "target_hash")
-WATCHED = (b'"evaluation"', b'"score"', b'"sample_id"', b'"error"')
+WATCHED = (b'"evaluation"', b'"score"', b'"sample_id"')
+_NOTHING: Mapping[str, Any] = {}
+
+
+class _Row(NamedTuple):
+    sample_id: str
+    prompt_hash: str
+    score: float
+    is_correct: bool
+    outcome: int
+    seconds: float
+    repeats: int
+    line: int
+    subject: str
+    doc_hash: str
+    target_hash: str
+    filter_name: str
 
 
 @dataclass(frozen=True)
@@ -23,26 +37,26 @@ class Samples:
     Attributes:
         ids: the samples' own.
         hashes: of prompt and reference; "" where there is none.
-        repeats: of how many answers the score is a mean, as `gembench export` says it.
         scores: as they stand.
-        is_correct: 1 or 0.
+        is_correct: by the record's own word.
         outcomes: values of `Outcome`.
         seconds: what each took; NaN where it is not said.
+        repeats: of how many answers the score is a mean, as `gembench export` says it.
         lines: where each stands.
-        texts: further texts by name.
+        texts: further texts by name, those of `TEXTS`.
         filters: the harness's filters among them.
     """
 
-    ids: list[str] = field(default_factory=list)
-    hashes: list[str] = field(default_factory=list)
-    repeats: "array[int]" = field(default_factory=lambda: array("q"))
-    scores: "array[float]" = field(default_factory=lambda: array("d"))
-    is_correct: "array[int]" = field(default_factory=lambda: array("b"))
-    outcomes: "array[int]" = field(default_factory=lambda: array("B"))
-    seconds: "array[float]" = field(default_factory=lambda: array("d"))
-    lines: "array[int]" = field(default_factory=lambda: array("q"))
-    texts: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in TEXTS})
-    filters: set[str] = field(default_factory=set)
+    ids: Sequence[str]
+    hashes: Sequence[str]
+    scores: Sequence[float]
+    is_correct: Sequence[bool]
+    outcomes: Sequence[int]
+    seconds: Sequence[float]
+    repeats: Sequence[int]
+    lines: Sequence[int]
+    texts: Mapping[str, Sequence[str]]
+    filters: frozenset[str]
 
 
 def read_samples(file: str, model: str, *, is_own: bool) -> tuple[str, dict[tuple[str, str], Samples]]:
@@ -56,8 +70,7 @@ def read_samples(file: str, model: str, *, is_own: bool) -> tuple[str, dict[tupl
     Raises:
         SourceError: a line is no such record, or is of another model.
     """
-    by_result: dict[tuple[str, str], Samples] = {}
-    num_rows = 0
+    by_result: dict[tuple[str, str], list[_Row]] = {}
     for number, line in read_lines(file):
         place = f"{file}, line {number}"
         record = parse_object(line, place, WATCHED)
@@ -65,38 +78,71 @@ def read_samples(file: str, model: str, *, is_own: bool) -> tuple[str, dict[tupl
         model = model or of_model
         if of_model != model:
             raise SourceError(f"{place}: it is of the model {of_model!r}, the file of {model!r}; split it by models.")
-        task = _required_text(record, "evaluation_name", place)
-        key = (task, _text(record.get("evaluation_result_id")))
-        _add(by_result.setdefault(key, Samples()), record, number, place, is_own=is_own)
-        num_rows += 1
-    if not num_rows:
+        key = (_required_text(record, "evaluation_name", place), _text(record.get("evaluation_result_id")))
+        row = _row(record, number, place, is_own=is_own)
+        if key in by_result:
+            by_result[key].append(row)
+        else:
+            by_result[key] = [row]
+    if not by_result:
         raise SourceError(f"{file}: it holds no record.")
-    return model, by_result
+    return model, {key: _columns(rows) for key, rows in by_result.items()}
 
 
-def _add(samples: Samples, record: Mapping[str, Any], line: int, place: str, *, is_own: bool) -> None:
-    evaluation = record.get("evaluation")
-    score = _score(evaluation.get("score") if isinstance(evaluation, dict) else None, place)
-    metadata = record.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
+def _columns(rows: Sequence[_Row]) -> Samples:
+    columns: dict[str, tuple[Any, ...]] = dict(zip(_Row._fields, zip(*rows, strict=True), strict=True))
+    return Samples(
+        ids=columns["sample_id"],
+        hashes=columns["prompt_hash"],
+        scores=columns["score"],
+        is_correct=columns["is_correct"],
+        outcomes=columns["outcome"],
+        seconds=columns["seconds"],
+        repeats=columns["repeats"],
+        lines=columns["line"],
+        texts={name: columns[name] for name in TEXTS},
+        filters=frozenset(columns["filter_name"]),
+    )
+
+
+def _row(record: Mapping[str, Any], line: int, place: str, *, is_own: bool) -> _Row:
+    evaluation = _object(record.get("evaluation"))
+    metadata = _object(record.get("metadata"))
+    score = _score(evaluation.get("score"), place)
     outcome = Outcome.UNGRADED if math.isnan(score) else Outcome.ANSWERED
     if _text(record.get("error")):
         outcome = Outcome.FAILED
     if is_own and "outcome" in metadata:
-        if metadata["outcome"] not in OUTCOMES:
-            raise SourceError(f"{place}: 'outcome' is {str(metadata['outcome'])[:40]!r}; one of {', '.join(OUTCOMES)}.")
-        outcome = OUTCOMES[metadata["outcome"]]
-    samples.ids.append(_required_text(record, "sample_id", place))
-    samples.hashes.append(_text(record.get("sample_hash")))
-    samples.repeats.append(_repeats(metadata.get("repeats")) if is_own else 1)
-    samples.scores.append(score)
-    samples.is_correct.append(evaluation.get("is_correct") is True if isinstance(evaluation, dict) else 0)
-    samples.outcomes.append(outcome)
-    samples.seconds.append(_seconds(record.get("performance")))
-    samples.lines.append(line)
-    for name, texts in samples.texts.items():
-        texts.append(_text(metadata.get(name)))
-    samples.filters.add(_text(metadata.get("filter")))
+        outcome = _own_outcome(metadata["outcome"], place)
+    return _Row(
+        _required_text(record, "sample_id", place),
+        _text(record.get("sample_hash")),
+        score,
+        evaluation.get("is_correct") is True,
+        outcome,
+        _seconds(_object(record.get("performance"))),
+        _repeats(metadata.get("repeats")) if is_own else 1,
+        line,
+        _text(metadata.get("subject")),
+        _text(metadata.get("doc_hash")),
+        _text(metadata.get("target_hash")),
+        _text(metadata.get("filter")),
+    )
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _required_text(record: Mapping[str, Any], name: str, place: str) -> str:
+    text = record.get(name)
+    if not isinstance(text, str) or not text:
+        raise SourceError(f"{place}: no text {name!r}; is this a samples file of Every Eval Ever?")
+    return text
 
 
 def _score(value: object, place: str) -> float:
@@ -108,25 +154,20 @@ def _score(value: object, place: str) -> float:
     raise SourceError(f"{place}: no number 'evaluation.score'; is this a samples file of Every Eval Ever?")
 
 
-def _required_text(record: Mapping[str, Any], name: str, place: str) -> str:
-    text = _text(record.get(name))
-    if not text:
-        raise SourceError(f"{place}: no text {name!r}; is this a samples file of Every Eval Ever?")
-    return text
-
-
-def _text(value: object) -> str:
-    return clean_text(value) if isinstance(value, str) else ""
+def _own_outcome(name: object, place: str) -> Outcome:
+    if not isinstance(name, str) or name not in OUTCOMES:
+        raise SourceError(f"{place}: 'outcome' is {str(name)[:40]!r}; one of {', '.join(OUTCOMES)}.")
+    return OUTCOMES[name]
 
 
 def _repeats(text: object) -> int:
     return max(1, int(text)) if isinstance(text, str) and text.isdecimal() and len(text) < 10 else 1
 
 
-def _seconds(performance: object) -> float:
+def _seconds(performance: Mapping[str, Any]) -> float:
     """What answering took, without waiting where both are said."""
     for name in ("generation_time_ms", "latency_ms"):
-        value = performance.get(name) if isinstance(performance, dict) else None
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
+        value = performance.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
             return value / 1000
-    return float("nan")
+    return math.nan

@@ -11,6 +11,7 @@ import fsspec
 import orjson
 import pyarrow as pa
 
+from gembench.data.sources.files import clean_text
 from gembench.data.stores import is_url, local_path
 from gembench.errors import SourceError
 
@@ -80,6 +81,8 @@ def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
 def parse_object(line: bytes, place: str, watched: Sequence[bytes]) -> dict[str, Any]:
     """The JSON object of a line. NaN and Infinity, which Python's writer makes of such numbers, are read as those.
 
+    Its keys, and its texts outside of lists, can be stored as UTF-8.
+
     Args:
         line: one line.
         place: what messages call it.
@@ -88,20 +91,21 @@ def parse_object(line: bytes, place: str, watched: Sequence[bytes]) -> dict[str,
     Raises:
         SourceError: it is no JSON object, or one with such keys.
     """
-    if all(line.count(key) <= 1 for key in watched):
-        try:
+    is_twice = False
+    for key in watched:
+        is_twice |= line.count(key) > 1
+    if not is_twice:
+        with contextlib.suppress(orjson.JSONDecodeError):  # Python's own reader is slower, and takes more.
             return _object(orjson.loads(line), place)
-        except orjson.JSONDecodeError:
-            pass  # Python's own reader is slower, and takes more.
 
-    def refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        content = dict(pairs)
+    def clean(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = {clean_text(key): clean_text(value) if isinstance(value, str) else value for key, value in pairs}
         if len(content) < len(pairs):
             raise SourceError(f"{place}: a key stands twice in one object; keep one of {', '.join(sorted(content))}.")
         return content
 
     try:
-        return _object(json.loads(line, object_pairs_hook=refuse_twice), place)
+        return _object(json.loads(line, object_pairs_hook=clean), place)
     except UnicodeDecodeError as error:
         raise SourceError(f"{place}: it is not UTF-8; write the file again.") from error
     except (ValueError, RecursionError) as error:
