@@ -60,7 +60,7 @@ def _files_at(place: str) -> tuple[bool, list[tuple[str, int]]]:
     except SourceError:
         raise
     except Exception as error:  # Each file system raises its own when it is offline or refuses.
-        raise SourceError(f"{place}: cannot be listed: {error}.") from error
+        raise SourceError(f"{place}: cannot be listed: {reason(error)}.") from error
 
 
 def _files_under(folder: Path) -> Iterator[tuple[str, int]]:
@@ -102,10 +102,15 @@ def read_bytes(location: str, max_bytes: int = MAX_BYTES) -> bytes:
         with fsspec.open(location, "rb", compression="infer") as file:
             data: bytes = file.read(max_bytes + 1)
     except Exception as error:  # Each file system and each decompressor raises its own.
-        raise SourceError(f"{location}: cannot be read: {error or type(error).__name__}; copy it again.") from error
+        raise SourceError(f"{location}: cannot be read: {reason(error)}; copy it again.") from error
     if len(data) > max_bytes:
         raise SourceError(f"{location}: unpacks to more than {max_bytes:,} bytes; split it if that is meant.")
     return data
+
+
+def reason(error: Exception) -> str:
+    """What another library says went wrong, in one line of some length."""
+    return clean_text(" ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def parse_json(data: bytes, location: str) -> Any:

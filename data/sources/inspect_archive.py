@@ -11,7 +11,7 @@ from typing import Any
 
 import fsspec
 
-from gembench.data.sources.files import parse_json, read_bytes
+from gembench.data.sources.files import parse_json, read_bytes, reason
 from gembench.errors import SourceError
 
 if sys.version_info >= (3, 14):
@@ -79,8 +79,7 @@ def _read_archive(file: str) -> tuple[Json, list[Any]]:
     except SourceError:
         raise
     except Exception as error:  # zipfile, each codec and each file system raise their own.
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise SourceError(f"{file}: cannot be read as a zip: {reason}; copy it again.") from error
+        raise SourceError(f"{file}: cannot be read as a zip: {reason(error)}; copy it again.") from error
 
 
 class _Archive:

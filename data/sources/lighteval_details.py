@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gembench.data.sources.files import clean_text, text_hash
+from gembench.data.sources.files import reason, text_hash
 from gembench.errors import SourceError
 
 MAX_ROWS = 10_000_000
@@ -50,8 +50,7 @@ def read_details(file: str) -> Details:
     except SourceError:
         raise
     except Exception as error:  # pyarrow, each codec and each file system raise their own.
-        reason = clean_text(" ".join(str(error).split()))[:200] or type(error).__name__
-        raise SourceError(f"{file}: cannot be read as Parquet: {reason}; copy it again.") from error
+        raise SourceError(f"{file}: cannot be read as Parquet: {reason(error)}; copy it again.") from error
 
 
 def _read(parquet: pq.ParquetFile, file: str) -> Details:

@@ -125,6 +125,13 @@ def test_the_leaderboard_beside_a_file_is_what_the_tool_reports(tmp_path):
     assert log.score.mean() == pytest.approx(0.4175, abs=1e-12)
 
 
+def test_the_leaderboard_s_one_figure_is_not_that_of_either_judge(tmp_path):
+    write(tmp_path, [annotation("a", 1.67), annotation("a", 1.165, annotator="other")])
+    (tmp_path / "leaderboard.csv").write_text(BOARD)
+    (log,) = read_all(alpaca_eval, tmp_path)
+    assert log.reported == {}
+
+
 def test_the_other_metrics_of_the_tool_can_be_chosen(tmp_path):
     # What a judge's preference becomes: 1 or 2, whichever is nearer, and a draw stays one.
     rows = [annotation("a", 1.49, glm_preference=0.3), annotation("b", 1.51, glm_preference=0.9)]

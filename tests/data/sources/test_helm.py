@@ -115,10 +115,10 @@ def test_splits_and_sub_splits_are_tasks_with_figures_of_their_own(tmp_path):
         instance(2, [stat("exact_match", 1, sub_split="non-toxic")]),
     ]
     stats = [
+        stat("quasi_exact_match", 0.3, split="valid"),
         stat("exact_match", 0, sub_split="toxic"),
         stat("exact_match", 1, sub_split="non-toxic"),
         stat("exact_match", 1, split="valid"),
-        stat("quasi_exact_match", 0.3, split="valid"),
         stat("exact_match", 0.2, split="train"),
     ]
     (log,) = read_all(helm, write(tmp_path, run_spec(), instances, stats))

@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import math
+import textwrap
 
 import numpy as np
 import pytest
@@ -199,11 +200,11 @@ def test_one_id_for_two_questions_is_two_queries(tmp_path):
 
 def test_a_run_that_crashed_is_read_from_its_journal_and_said(tmp_path):
     members = {"_journal/start.json": {"version": 2, "eval": header()["eval"], "plan": {}}}
-    members |= {f"_journal/summaries/{n}.json": [sample(n, "C" if n > 1 else "I")] for n in (1, 2, 10)}
-    members |= {"_journal/summaries/3.json": [sample(1, "P")], "samples/1_epoch_1.json": {}}
+    members |= {f"_journal/summaries/{n}.json": [sample(n, "I")] for n in (10, 1, 2)}
+    members |= {"_journal/summaries/11.json": [sample(2, "P")], "samples/1_epoch_1.json": {}}
     (log,) = read_all(inspect_ai, write_members(tmp_path, members))
-    # The third summary is of the first sample, asked again; the tenth stands behind it.
-    assert log.score.tolist() == [0.5, 1, 1]
+    # In the order of numbers, not of names: the eleventh is of the second sample, asked again.
+    assert log.score.tolist() == [0, 0.5, 0]
     assert log.reported == {}
     assert log.remarks[0].message == "the run did not finish: its status is 'started'"
     assert log.remarks[0].num_rows == 3
@@ -232,8 +233,24 @@ def test_the_start_of_an_input_is_the_same_in_summaries_and_in_full(tmp_path):
         parts = [{"type": "text", "text": ("long " * 3000)[:length]}, picture]
         return [{"role": "system", "content": "be brief"}, {"role": "user", "content": parts}]
 
-    thin = [sample(1, input=("a  b\n" * 3000)[:5120] + "...\n(content truncated)"), sample(2, input=messages(5120))]
-    full = [sample(1, input="a  b\n" * 3000), sample(2, input=messages(15000))]
+    def short(kind):
+        parts = [{"type": "text", "text": "a"}, {"type": "image", **kind}, {"type": "text", "text": "b"}]
+        return [{"role": "user", "content": parts}]
+
+    text = "a  b\n" * 3000
+    thin = [
+        sample(1, input=text[:5120] + "...\n(content truncated)"),
+        sample(2, input=messages(5120)),
+        sample(3, input=short({"type": "text", "text": "(Image)"})),
+        # As versions up to 0.3.100 cut them.
+        sample(4, input=textwrap.shorten(text, width=1024, placeholder="...")),
+    ]
+    full = [
+        sample(1, input=text),
+        sample(2, input=messages(15000)),
+        sample(3, input=short({"image": "data:..."})),
+        sample(4, input=text),
+    ]
     write_eval(tmp_path, header(), thin)
     write_json(tmp_path, header(), full)
     one, other = read_all(inspect_ai, tmp_path)
@@ -241,6 +258,9 @@ def test_the_start_of_an_input_is_the_same_in_summaries_and_in_full(tmp_path):
     assert one.query_columns == other.query_columns
     assert one.identity == other.identity
     assert one.date == other.date
+    changed = [sample(3, input=short({"image": "data:..."})[0]["content"][0]["text"] + " other")]
+    (third,) = read_all(inspect_ai, write_json(tmp_path / "third", header(), changed))
+    assert third.queries[0] != one.queries[2]
 
 
 def test_old_logs_have_one_score_without_a_name(tmp_path):
