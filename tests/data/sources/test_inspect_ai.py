@@ -258,8 +258,9 @@ def test_the_start_of_an_input_is_the_same_in_summaries_and_in_full(tmp_path):
     assert one.query_columns == other.query_columns
     assert one.identity == other.identity
     assert one.date == other.date
-    changed = [sample(3, input=short({"image": "data:..."})[0]["content"][0]["text"] + " other")]
-    (third,) = read_all(inspect_ai, write_json(tmp_path / "third", header(), changed))
+    (message,) = short({"image": "data:..."})
+    message["content"][2]["text"] = "another end"
+    (third,) = read_all(inspect_ai, write_json(tmp_path / "third", header(), [sample(3, input=[message])]))
     assert third.queries[0] != one.queries[2]
 
 
