@@ -29,11 +29,15 @@ class Uniform(TallyOnly):
 
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: Memory) -> Ask:
         """Every model, then the lucky ones."""
-        del tally, memory
+        del memory
         stage = self.plan(step.problem)[step.stage]
-        models = jax.random.permutation(rng_key, step.problem.num_models)[: stage.num_models].astype(jnp.int32)
         if step.stage == 0:
             models = jnp.arange(stage.num_models, dtype=jnp.int32)
+        else:
+            drawn = jax.random.permutation(rng_key, step.problem.num_models).astype(jnp.int32)
+            # Whoever can answer no more, as those that failed in a live search, comes last.
+            has_no_more = tally.pulls[drawn] == step.problem.num_queries
+            models = drawn[jnp.argsort(has_no_more, stable=True)][: stage.num_models]
         return Ask(models, jnp.full(stage.num_models, stage.max_queries, jnp.int32))
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: Memory) -> Array:

@@ -252,9 +252,8 @@ def test_models_that_cannot_be_told_apart_are_recommended_equally_often(name):
     assert check_ties(CATALOG[name]()).verdict == "ok"
 
 
-@pytest.mark.parametrize("name", [name for name in CATALOG if name != "uniform"])
+@every_policy
 def test_after_a_failure_the_others_are_asked_in_its_place(name):
-    """But by `uniform`, which draws those that get the remainder among all."""
     assert check_failures(CATALOG[name]()).verdict == "ok"
 
 
