@@ -1,5 +1,6 @@
 """`gembench import`, with a made-up format: what it prints, its exit codes, and what a kill leaves."""
 
+import contextlib
 import json
 import os
 import signal
@@ -143,7 +144,8 @@ def start(tmp_path):
 
     yield start
     for process in started:
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
