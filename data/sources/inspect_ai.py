@@ -56,8 +56,8 @@ def find_logs(places: Sequence[str]) -> list[Log]:
 
 def _is_log(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
-    is_hidden = any(part.startswith(".") and part.strip(".") for part in path.split("/"))
-    return name.endswith(".eval") or (name.endswith(".json") and name not in NO_LOGS and not is_hidden)
+    is_buffer = "/.buffer/" in path
+    return name.endswith(".eval") or (name.endswith(".json") and name not in NO_LOGS and not is_buffer)
 
 
 def read_log(log: Log, choice: Choice) -> Iterator[ModelLog]:

@@ -222,10 +222,12 @@ def test_a_run_without_samples_is_named(tmp_path):
 
 
 def test_what_lies_beside_logs_is_none(tmp_path):
+    write_json(tmp_path / ".hidden" / "a", header(), [sample(1)])
+    assert len(read_all(inspect_ai, tmp_path / ".hidden")) == 1
     write_eval(tmp_path / "a", header(), [sample(1)])
     for name in ("logs.json", "eval-set.json", ".buffer/x/y.json", "notes.txt"):
         (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "a" / name).write_text("{}")
-    assert len(read_all(inspect_ai, tmp_path)) == 1
+    assert len(read_all(inspect_ai, tmp_path / "a")) == 1
     with pytest.raises(SourceError, match=r"no \.eval or \.json log of Inspect lies there"):
         inspect_ai.find_logs([str(tmp_path / "a" / ".buffer")])
