@@ -215,6 +215,9 @@ def _check_samples(run, samples, row):
         assert isinstance(sample["evaluation"]["is_correct"], bool)
         assert isinstance(sample["evaluation"]["score"], float)
         assert sample["evaluation_result_id"] in results
+        if sample["error"] is not None:
+            assert sample["evaluation"] == {"score": 0.0, "is_correct": False}
+            assert sample["error"] == f"no graded answer: {sample['metadata']['outcome']}"
     scores = row["score"].values[row["correct"].values >= 0].astype(np.float64)
     (reported,) = results.values()
     assert reported["score_details"]["score"] == pytest.approx(scores.mean(), abs=1e-12)

@@ -114,6 +114,13 @@ def test_scores_beyond_one_are_scaled_by_the_metric_s_bounds_and_refused_without
         read_one(tmp_path)
 
 
+def test_bounds_that_begin_above_nothing_are_shifted(tmp_path):
+    rows = [sample("0", 1), sample("1", 2), sample("2", 5)]
+    log = read_one(write_run(tmp_path, rows, aggregate(result(score=8 / 3, min_score=1, max_score=5))))
+    assert log.score.tolist() == [0, 0.25, 1]
+    assert log.reported == {"arc": pytest.approx(5 / 12)}
+
+
 def test_samples_in_shares_under_an_aggregate_in_percent_stay_as_they_are(tmp_path):
     rows = [sample("0", 0), sample("1", 1)]
     write_run(tmp_path, rows, aggregate(result(score=50.0, min_score=0, max_score=100)))

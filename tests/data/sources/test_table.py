@@ -60,6 +60,7 @@ LONG_FILES = {
     "long.tsv.zst": packed_zst(LONG.replace(",", "\t")),
     "long.jsonl": as_lines(OBJECTS),
     "gaps.jsonl": as_lines(OBJECTS).replace("\n", "\n\n").replace("null", "NaN"),
+    "marked.jsonl": "\ufeff" + as_lines(OBJECTS),
     "long.ndjson.zst": packed_zst(as_lines(OBJECTS)),
     "long.parquet": as_parquet({**COLUMNS, "query": [0, 0, 0, 1], "score": [1.0, 0.25, 0.0, None]}),
     "dictionary.parquet": as_parquet(
@@ -126,6 +127,12 @@ def test_what_was_guessed_is_said_once_and_what_was_chosen_is_taken(tmp_path):
     assert (list(first.queries), first.score.tolist(), second.score.tolist()) == (["i1"], [1], [0])
     first, _ = read_all(table, path, choice=Choice(metric="exact_match"))
     assert first.score.tolist() == [1]
+
+
+def test_a_column_that_was_chosen_is_not_guessed_for_anything_else(tmp_path):
+    path = write(tmp_path / "t.csv", "id,score\nm,1\n")
+    (log,) = read_all(table, path, choice=Choice(columns={"model": "id"}))
+    assert (log.identity, list(log.queries)) == ({"model": "m"}, ["score"])
 
 
 def test_a_column_that_is_not_there_or_says_nothing_is_refused_with_those_that_are(tmp_path):
@@ -283,6 +290,13 @@ def test_a_line_of_ten_megabytes_is_read_and_one_without_an_end_is_not(tmp_path,
     monkeypatch.setattr("gembench.data.sources.streams.MAX_LINE_BYTES", 1 << 20)
     with pytest.raises(SourceError, match="line 1: it is longer than 1,048,576 bytes"):
         read_all(table, tmp_path / "t.jsonl")
+
+
+def test_line_breaks_in_texts_end_no_block(tmp_path, monkeypatch):
+    monkeypatch.setattr("gembench.data.sources.table_csv.BLOCK_BYTES", 64)
+    rows = "".join(f'm,"{number}\nof\nmany",1\n' for number in range(100))
+    (log,) = read_all(table, write(tmp_path / "t.csv", "model,query,score\n" + rows))
+    assert list(log.queries) == [f"{number}\nof\nmany" for number in range(100)]
 
 
 def test_what_an_archive_can_cost_is_bounded(tmp_path, monkeypatch):
