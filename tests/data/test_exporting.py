@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,6 +52,12 @@ def with_failures(tensor, seed=0):
     drawn = np.random.default_rng(seed).choice(reasons, tensor["outcome"].shape).astype(np.uint8)
     outcome = np.where(tensor["correct"] >= 0, np.uint8(Outcome.ANSWERED), drawn)
     return tensor.assign(outcome=(tensor["outcome"].dims, outcome, tensor["outcome"].attrs))
+
+
+@every_format
+def test_a_format_has_a_row_in_the_docs(name):
+    page = Path(__file__).parents[2] / "docs" / "export.md"
+    assert re.search(rf"^\| `{name}` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["npz", "parquet"])
