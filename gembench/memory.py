@@ -11,6 +11,11 @@ def memory_for_runs(limit: int | None) -> int:
     return limit or int(psutil.virtual_memory().total) // 4
 
 
+def memory_for_strangers() -> int:
+    """The bytes of address space that a replay of a stranger's policy may take: 3/4 of the memory, at most 16 GiB."""
+    return min(16 * 2**30, int(psutil.virtual_memory().total) * 3 // 4)
+
+
 def give_back_free_memory() -> None:
     """Return freed pages to the system where the C library keeps them: a compiler leaves 100 MB and more behind."""
     if sys.platform == "linux":

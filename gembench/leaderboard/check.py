@@ -11,9 +11,9 @@ from gembench.leaderboard.contract_checks import PROBLEMS, Finding
 from gembench.leaderboard.export import export_policy
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
 from gembench.leaderboard.unpack import read_answer
+from gembench.memory import memory_for_strangers
 
 SECONDS = 60.0
-MEMORY_BYTES = 16 * 2**30
 _SECONDS_TO_TAKE_A_MESSAGE = 60.0
 # What to do about an error in whose text such a word stands.
 _ADVICE = {
@@ -26,13 +26,13 @@ _ADVICE = {
 }
 
 
-def check_file(file: PolicyFile, *, seconds: float = SECONDS, memory_bytes: int = MEMORY_BYTES) -> Iterator[Finding]:
+def check_file(file: PolicyFile, *, seconds: float = SECONDS, memory_bytes: int | None = None) -> Iterator[Finding]:
     """Check a policy's file; an error in one check may end it before the others.
 
     Args:
         file: the file.
         seconds: the longest that its export, and then its replay, may take.
-        memory_bytes: the most address space of the process that replays.
+        memory_bytes: the most address space of the process that replays; None for `memory_for_strangers`.
 
     Raises:
         SandboxError: the sandbox itself does not work.
@@ -55,7 +55,7 @@ def check_file(file: PolicyFile, *, seconds: float = SECONDS, memory_bytes: int 
         yield Finding("repeat", "error", message, advice)
         return
     yield Finding("repeat", "ok", "Run twice, the file came to the same programs.")
-    yield from _replay(first, seconds, memory_bytes)
+    yield from _replay(first, seconds, memory_bytes or memory_for_strangers())
 
 
 def _replay(output: bytes, seconds: float, memory_bytes: int) -> Iterator[Finding]:

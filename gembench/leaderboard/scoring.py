@@ -21,10 +21,10 @@ from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
 from gembench.leaderboard.result_file import Result, from_json
 from gembench.leaderboard.unpack import Answer, one_line, read_answer
 from gembench.load_race import LoadedRace
+from gembench.memory import memory_for_strangers
 from gembench.policy import Problem
 
 SECONDS = 1800.0
-MEMORY_BYTES = 16 * 2**30
 _SECONDS_TO_TAKE_A_MESSAGE = 60.0
 
 
@@ -45,7 +45,7 @@ def score_file(
     name: str | None = None,
     *,
     seconds: float = SECONDS,
-    memory_bytes: int = MEMORY_BYTES,
+    memory_bytes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Result:
     """Score a policy's file.
@@ -56,7 +56,7 @@ def score_file(
         file: the file.
         name: what the result calls the policy; by default its class with its settings.
         seconds: the longest that the replay may take.
-        memory_bytes: the most address space of the process that replays.
+        memory_bytes: the most address space of the process that replays; None for `memory_for_strangers`.
         on_progress: told how many runs have just finished.
 
     Raises:
@@ -71,7 +71,7 @@ def score_file(
         "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
         "name": name or one_line(":".join(filter(None, (answer.policy_class, file.settings)))),
         "file_sha256": file.sha256,
-        "memory_bytes": memory_bytes,
+        "memory_bytes": memory_bytes or memory_for_strangers(),
     }
     child = ChildProcess("gembench.leaderboard.replay_worker", send_timeout=_SECONDS_TO_TAKE_A_MESSAGE)
     try:
