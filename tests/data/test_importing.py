@@ -182,6 +182,9 @@ def test_seconds_and_repeats_are_kept_where_logs_have_them(logs, store):
     tensor = open_tensor(store)
     np.testing.assert_array_equal(tensor["seconds"], [[1.5, 2.5], [np.nan, np.nan]])
     assert tensor["repeats"].values.tolist() == [[1, 4], [1, 0]]
+    write_log(logs / "a.json", {**A, "rows": [["t/2", 0.5]], "seconds": [np.nan], "repeats": [1]})
+    run(logs, store, overwrite=True)
+    assert set(open_tensor(store).data_vars) == {"correct", "outcome", "score"}  # once each is nothing to keep
 
 
 def test_texts_of_queries_and_what_is_known_of_models_become_coordinates(logs, store):
@@ -354,15 +357,16 @@ def test_models_then_queries_with_too_few_answers_are_left_out_and_the_report_sa
 
 def test_queries_are_left_out_by_the_models_that_stay(logs, store):
     for model in range(4):
-        rows = [[f"t/{query}", (model + query) % 2] for query in range(9 if model < 3 else 10)]
+        rows = [[f"t/{query}", (model + query) % 2] for query in range(9) if query != 4 or model == 3]
         write_log(logs / f"{model}.json", {"identity": {"model": f"org/{model}"}, "rows": rows})
     report = run(logs, store, min_coverage=0.3)
     assert [(one.name, one.reason) for one in report.dropped_queries] == [
-        ("t/9", "answered by 1 of 4 models (25.0%), under 30.0%")
+        ("t/4", "answered by 1 of 4 models (25.0%), under 30.0%")
     ]
-    expected = {f"org/{model}": {f"t/{query}": (model + query) % 2 for query in range(9)} for model in range(4)}
+    kept = [query for query in range(9) if query != 4]
+    expected = {f"org/{model}": {f"t/{query}": (model + query) % 2 for query in kept} for model in range(4)}
     assert values(store) == expected
-    assert report.num_queries == 9
+    assert report.num_queries == 8
 
 
 def test_a_model_without_a_usable_row_is_left_out_and_its_remarks_stay(logs, store):
@@ -456,7 +460,7 @@ def test_appending_logs_gives_what_importing_all_at_once_gives(logs, store, tmp_
 
 
 def test_appending_keeps_all_else_that_the_tensor_holds(logs, store):
-    before = full_tensor().assign(temperature=("model", np.arange(6.0)), note=((), 3))
+    before = full_tensor().isel(model=[3, 1, 0, 2, 5, 4]).assign(temperature=("model", np.arange(6.0)), note=((), 3))
     before["model_status"] = ("model", np.asarray(["ok"] * 6, object))
     write_tensor(before, store)
     write_log(logs / "a.json", {**A, "rows": [["arc/0", 1], ["t/new", 0]]})
