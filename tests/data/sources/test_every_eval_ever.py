@@ -299,7 +299,7 @@ def test_whatever_is_wrong_in_a_run_is_one_clear_line(tmp_path, record, samples,
     read_spoiled(tmp_path, record, samples, choice)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
 @given(**SPOILED)
 def test_whatever_is_wrong_in_a_run_is_one_clear_line_often(tmp_path, record, samples, choice):

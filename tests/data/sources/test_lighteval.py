@@ -267,7 +267,7 @@ def test_whatever_is_wrong_in_a_file_is_one_clear_line(tmp_path, files, metric):
     read_spoiled(tmp_path, files, metric)
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
 @given(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line_often(tmp_path, files, metric):

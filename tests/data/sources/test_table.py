@@ -435,7 +435,7 @@ def test_whatever_is_wrong_in_a_table_is_one_clear_line(tmp_path, file):
     survives(table, write(tmp_path / name, content))
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 @settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
 @given(file=FILES)
 def test_whatever_is_wrong_in_a_table_is_one_clear_line_often(tmp_path, file):
