@@ -29,7 +29,7 @@ def coordinates_of(dataset: xr.Dataset, dimension: str, ids: Sequence[str]) -> l
 
 
 def coordinate_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """What is known of each model, or of each query, as columns: empty where a row does not know, or NaN for a number."""
+    """What is known of each model, or of each query, as columns: what a row does not know is empty, or NaN."""
     names = [name for name in COORDINATES if any(row.get(name) not in (None, "") for row in rows)]
     columns = {}
     for name in names:
