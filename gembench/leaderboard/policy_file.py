@@ -58,13 +58,16 @@ def read_policy_file(specification: str) -> PolicyFile:
     if policy_class is not None and not policy_class.isidentifier():
         raise UsageError(f"{specification}: '{policy_class}' is no name of a class.")
     try:
+        if path.exists() and not path.is_file():  # To open a pipe would wait for whoever writes to it.
+            raise UsageError(f"{path}: is no file; give the Python file of a policy.")
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
-        text = content.decode("utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: is no text in UTF-8; give the Python file of a policy.") from error
+    except (OSError, ValueError) as error:  # The latter of a name that no file can have.
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}.") from error
     if len(content) > LARGEST_FILE:
         raise UsageError(f"{path}: is larger than {LARGEST_FILE:,} bytes, the most that a policy's file may have.")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: is no text in UTF-8; give the Python file of a policy.") from error
     return PolicyFile(str(path), text, policy_class, named["settings"] or "")
