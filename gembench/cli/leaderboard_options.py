@@ -11,6 +11,8 @@ from gembench.errors import UsageError
 if TYPE_CHECKING:
     from gembench.leaderboard.entry import Published
 
+_PACKAGE = Path(__file__).parents[1]
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -20,7 +22,7 @@ def submissions_option(command: Command) -> Command:
         "--submissions",
         type=click.Path(file_okay=False, path_type=Path),
         metavar="FOLDER",
-        help="Where submissions lie. [default: those of this gembench, policies/submissions of a checkout]",
+        help="Where submissions lie. [default: policies/submissions of a checkout, else those that came with gembench]",
     )(command)
 
 
@@ -36,6 +38,23 @@ def time_limit_option(command: Command) -> Command:
     )(command)
 
 
+def submissions_folder(given: Path | None, *, to_write: bool = False) -> Path:
+    """Where submissions lie: as given, else in the checkout that this folder is, else where gembench was installed.
+
+    Raises:
+        UsageError: one is to be written, and no checkout is at hand.
+    """
+    if given is not None:
+        return given
+    if Path("policies", "catalog.py").is_file():
+        return Path("policies", "submissions")
+    if to_write and not (_PACKAGE.parent / "pyproject.toml").is_file():
+        raise UsageError(
+            "this folder is no checkout of gembench, where entries go; change to one, or give --submissions."
+        )
+    return _PACKAGE / "policies" / "submissions"
+
+
 def read_published(folder: Path | None) -> tuple["Published", ...]:
     """The catalog and the submissions, each with a result on the benchmark as it is now.
 
@@ -44,12 +63,12 @@ def read_published(folder: Path | None) -> tuple["Published", ...]:
     """
     from gembench.leaderboard.benchmark import load_benchmark
     from gembench.leaderboard.catalog import read_catalog
-    from gembench.leaderboard.entries import SUBMISSIONS, read_submissions
+    from gembench.leaderboard.entries import read_submissions
     from gembench.leaderboard.result_file import check_benchmark
 
     if folder is not None and not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give one that holds submissions.")
-    published = (*read_catalog(), *read_submissions(folder or SUBMISSIONS))
+    published = (*read_catalog(), *read_submissions(submissions_folder(folder)))
     benchmark = load_benchmark()
     for each in published:
         check_benchmark(each.result, benchmark, f"the published result of {each.card.name}")

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import click
 
-from gembench.cli.leaderboard_options import read_published, submissions_option, time_limit_option
+from gembench.cli.leaderboard_options import (
+    read_published,
+    submissions_folder,
+    submissions_option,
+    time_limit_option,
+)
 
 
 @click.command(short_help="Score a file and write its entry.")
@@ -38,13 +43,13 @@ def submit(
     from gembench.cli.standing_table import print_pairs, print_standing
     from gembench.errors import UsageError
     from gembench.leaderboard.benchmark import load_benchmark, open_races
-    from gembench.leaderboard.entries import SUBMISSIONS, check_place, make_card, write_submission
+    from gembench.leaderboard.entries import check_place, make_card, write_submission
     from gembench.leaderboard.policy_file import read_policy_file
     from gembench.leaderboard.scores import cells_of
     from gembench.leaderboard.scoring import describe_file, score_file
     from gembench.leaderboard.standing import make_standing
 
-    file, folder, benchmark = read_policy_file(policy), submissions or SUBMISSIONS, load_benchmark()
+    file, folder, benchmark = read_policy_file(policy), submissions_folder(submissions, to_write=True), load_benchmark()
     about = describe_file(file)
     name = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", about.policy_class).lower()
     card = make_card(

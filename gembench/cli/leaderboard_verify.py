@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gembench.cli.leaderboard_options import read_published, submissions_option, time_limit_option
+from gembench.cli.leaderboard_options import (
+    read_published,
+    submissions_folder,
+    submissions_option,
+    time_limit_option,
+)
 from gembench.cli.options import json_option
 from gembench.cli.outputs import STDOUT, check_output, write_output
 
@@ -39,7 +44,6 @@ def verify(
     set_up_jax()
     from gembench.cli.progress import RunsProgress
     from gembench.leaderboard.benchmark import load_benchmark, open_races
-    from gembench.leaderboard.entries import SUBMISSIONS
     from gembench.leaderboard.scores import cells_of
     from gembench.leaderboard.verification import choose, score_again, verify_result
 
@@ -51,7 +55,7 @@ def verify(
     progress = RunsProgress(total=len(chosen) * len(cells_of(benchmark)) * benchmark.runs)
     with progress.running():
         again = score_again(
-            benchmark, races, chosen, submissions or SUBMISSIONS, seconds=time_limit, on_progress=progress.advance
+            benchmark, races, chosen, submissions_folder(submissions), seconds=time_limit, on_progress=progress.advance
         )
     verified = [
         verify_result(benchmark, each.result, made, reference) for each, made in zip(chosen, again, strict=True)

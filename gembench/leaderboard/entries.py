@@ -22,8 +22,6 @@ from gembench.leaderboard.entry import Card, Published
 from gembench.leaderboard.policy_file import PolicyFile
 from gembench.leaderboard.result_file import Result, from_json, to_json
 
-SUBMISSIONS = Path(__file__).parents[1] / "policies" / "submissions"
-"""Those that come with gembench; in a checkout, `policies/submissions`."""
 POLICY, CARD, RESULT = "policy.py", "card.toml", "result.json"
 _FILES = {POLICY: policy_file.LARGEST_FILE, CARD: 2**14, RESULT: result_file.LARGEST_FILE}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")

@@ -9,7 +9,7 @@ from needs import needs_bwrap
 
 from gembench.experiment import make_policies
 from gembench.leaderboard import benchmark as benchmarks
-from gembench.leaderboard import catalog, entries
+from gembench.leaderboard import catalog
 from gembench.leaderboard.field import score_field
 from gembench.leaderboard.result_file import to_json
 
@@ -30,8 +30,7 @@ def small_benchmark(monkeypatch, small):
 @pytest.fixture
 def board(small_benchmark, monkeypatch, gembench, tmp_path):
     """A leaderboard with a catalog of three policies, whose results are published, and a folder for submissions."""
-    results, submissions = tmp_path / "catalog", tmp_path / "submissions"
-    submissions.mkdir()
+    results, submissions = tmp_path / "catalog", tmp_path / "policies" / "submissions"
     races = benchmarks.open_races(small_benchmark)
     results.mkdir()
     policies = make_policies(NAMES)
@@ -39,7 +38,9 @@ def board(small_benchmark, monkeypatch, gembench, tmp_path):
         (results / f"{each.scores.name}.json").write_text(to_json(each))
     monkeypatch.setattr(catalog, "RESULTS", results)
     monkeypatch.setattr(catalog, "make_policies", lambda _: policies)
-    monkeypatch.setattr(entries, "SUBMISSIONS", submissions)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "catalog.py").touch()
     return submissions
 
 
@@ -94,7 +95,7 @@ def test_policies_are_placed_and_their_results_make_the_same_standing_again(boar
     shown = gembench("leaderboard", "show", "--json", "-")
     assert shown.exit_code == 0, shown.stderr
     assert json.loads(shown.stdout) == standing
-    table = gembench("leaderboard", "show", *files, board.parent / "catalog" / "sequential_halving.json")
+    table = gembench("leaderboard", "show", *files, tmp_path / "catalog" / "sequential_halving.json")
     assert "Benchmark tiny" in table.stdout
     assert all(len(line) <= 80 for line in table.stdout.splitlines())
 
@@ -213,3 +214,12 @@ def test_a_policy_that_breaks_the_contract_is_refused_by_name(board, gembench, p
     assert broken.exit_code == 1
     assert "FirstOnly broke the contract" in broken.stderr
     assert len(broken.stderr.splitlines()) == 1
+
+
+def test_an_entry_is_written_where_a_checkout_is_or_where_it_is_told(monkeypatch, gembench, tmp_path, policy_file):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gembench.cli.leaderboard_options._PACKAGE", tmp_path / "site-packages" / "gembench")
+    refused = gembench("leaderboard", "submit", policy_file, *CARD)
+    assert refused.exit_code == 2
+    assert "is no checkout of gembench" in refused.stderr
+    assert [place.name for place in tmp_path.iterdir()] == ["first.py"]
