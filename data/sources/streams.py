@@ -72,8 +72,6 @@ def read_lines(location: str) -> Iterator[tuple[int, bytes]]:
             number += 1
             if len(line) > MAX_LINE_BYTES:
                 raise SourceError(f"{location}, line {number}: it is longer than {MAX_LINE_BYTES:,} bytes.")
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
             if not line.isspace():
                 yield number, line
 
