@@ -1,7 +1,9 @@
 """How much memory the runs in flight may take, and what is free given back."""
 
 import ctypes
+import resource
 import sys
+from pathlib import Path
 
 import psutil
 
@@ -14,6 +16,12 @@ def memory_for_runs(limit: int | None) -> int:
 def memory_for_strangers() -> int:
     """The bytes of address space that a replay of a stranger's policy may take: 3/4 of the memory, at most 16 GiB."""
     return min(16 * 2**30, int(psutil.virtual_memory().total) * 3 // 4)
+
+
+def bound_memory(num_bytes: int) -> None:
+    """Let this process have no more address space than that, and be what the kernel ends first where memory runs out."""
+    resource.setrlimit(resource.RLIMIT_AS, (num_bytes, num_bytes))
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def give_back_free_memory() -> None:

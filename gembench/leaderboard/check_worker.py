@@ -5,26 +5,23 @@ finding in JSON, and null at the end. It may be killed at any time.
 """
 
 import json
-import resource
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from gembench.errors import ContractError
 from gembench.jax_setup import set_up_jax
 from gembench.leaderboard.contract_checks import PROBLEMS, Finding, check_plan, check_policy
 from gembench.leaderboard.unpack import read_answer, unpack
+from gembench.memory import bound_memory
 
 
 def main() -> None:
     """Serve one order."""
     connection = Connection(int(sys.argv[1]))
     memory_bytes, output = json.loads(connection.recv_bytes()), connection.recv_bytes()
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    # Should memory run out even so, this is what the kernel ends first.
-    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    bound_memory(memory_bytes)
     set_up_jax(cpu_only=True)
     for finding in _findings(output):
         connection.send_bytes(json.dumps(asdict(finding)).encode())

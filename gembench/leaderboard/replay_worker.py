@@ -5,11 +5,9 @@ runs have just finished, and in the end the result or what went wrong. It may be
 """
 
 import json
-import resource
 import sys
 import threading
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 from gembench.errors import ContractError, GembenchError
@@ -19,7 +17,7 @@ from gembench.leaderboard.result_file import make_result, to_json
 from gembench.leaderboard.scores import score_policies
 from gembench.leaderboard.scoring import renumbered
 from gembench.leaderboard.unpack import unpack
-from gembench.memory import memory_for_runs
+from gembench.memory import bound_memory, memory_for_runs
 from gembench.policy import Problem
 
 
@@ -48,9 +46,7 @@ def main() -> None:
 
 def _replay(order: dict[str, Any], output: bytes, tell: Any) -> str:
     limit = order["memory_bytes"]
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    # Should memory run out even so, this is what the kernel ends first.
-    Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    bound_memory(limit)
     set_up_jax(cpu_only=True)
     benchmark = _read_benchmark(order["benchmark"])
     policy = unpack(output, [Problem(*sizes) for sizes in order["problems"]])
