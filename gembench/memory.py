@@ -19,7 +19,7 @@ def memory_for_strangers() -> int:
 
 
 def bound_memory(num_bytes: int) -> None:
-    """Let this process have no more address space than that, and be what the kernel ends first where memory runs out."""
+    """Let this process have so much address space, and be what the kernel ends first where memory runs out."""
     resource.setrlimit(resource.RLIMIT_AS, (num_bytes, num_bytes))
     Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
