@@ -131,4 +131,4 @@ def _nothing(dtype: np.dtype[Any], name: str) -> Any:
     """What stands where the tensor knows nothing: a model whose logs are imported was measured."""
     if name == "model_status":
         return ModelStatus.OK.value
-    return {"f": np.nan, "M": np.datetime64("NaT"), "O": "", "T": "", "U": ""}.get(dtype.kind, 0)
+    return {"f": np.nan, "M": "NaT", "m": "NaT", "O": "", "T": "", "U": ""}.get(dtype.kind, 0)

@@ -219,8 +219,9 @@ def test_a_place_that_cannot_be_written_is_one_clear_line(tmp_path):
 def as_nobody(tmp_path):
     """Nobody in particular, whom permissions bind as they do not bind root."""
     if os.geteuid() == 0:
-        for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-            folder.chmod(0o755)
+        for folder in (tmp_path, *tmp_path.parents):
+            if not folder.stat().st_mode & 0o001:
+                folder.chmod(0o755)
         os.seteuid(65534)
         yield
         os.seteuid(0)
