@@ -20,7 +20,12 @@ _FAULTS = (
     "named one model twice in an ask",
     "asked for more pulls than the budget holds",
     "asked models out of step in a stage that promised to keep them in step",
+    "named a query that does not exist",
+    "asked a model the same query twice",
 )
+
+
+_TOO_MANY, _NO_MODEL, _NAMED_TWICE, _OVERSPENT, _OUT_OF_STEP, _NO_QUERY, _TWICE = range(len(_FAULTS))
 
 
 class Ledger(NamedTuple):
@@ -69,19 +74,45 @@ def grant(ledger: Ledger, asked: Ask, problem: Problem) -> Grant:
 
 def settle(ledger: Ledger, asked: Ask, granted: Grant, num_correct: Array, budget: Array, stage: Stage) -> Ledger:
     """The books after the answers came; `num_correct` [S] int32 of them are right. `budget` is int32, of the run."""
-    models, pulls = asked.models, granted.num_queries
+    rules = {
+        _TOO_MANY: (asked.num_queries < 0) | (asked.num_queries > stage.max_queries),
+        _OUT_OF_STEP: _is_out_of_step(granted, stage),
+    }
+    return _settle(ledger, asked.models, granted, num_correct, budget, rules)
+
+
+def settle_choice(
+    ledger: Ledger, models: Array, pulls: Array, num_correct: Array, budget: Array, is_no_query: Array, is_twice: Array
+) -> Ledger:
+    """The books after an ask of chosen queries.
+
+    Args:
+        ledger: the books before it.
+        models: [S] int32.
+        pulls: [S] int32, how many queries each was asked.
+        num_correct: [S] int32, how many of them it answered right.
+        budget: int32, of the run.
+        is_no_query: [S] or [1] bool, whether one of them does not exist.
+        is_twice: [S] bool, whether one of them came before.
+    """
+    granted = Grant(take(ledger.by_model, models)[:, 0], pulls)
+    return _settle(ledger, models, granted, num_correct, budget, {_NO_QUERY: is_no_query, _TWICE: is_twice})
+
+
+def _settle(
+    ledger: Ledger, models: Array, granted: Grant, num_correct: Array, budget: Array, rules: dict[int, Array]
+) -> Ledger:
+    pulls = granted.num_queries
     # A worker answers first with the model that it has loaded already; every other model of the ask is a switch.
     is_load = (pulls > 0) & (models != ledger.loaded)
     by_model = add(ledger.by_model, models, jnp.stack([pulls, num_correct, is_load.astype(jnp.int32)], axis=1))
     spent = ledger.spent + pulls.sum(dtype=jnp.int32)
-    broken = (
-        (asked.num_queries < 0) | (asked.num_queries > stage.max_queries),
-        (pulls > 0) & ((models < 0) | (models >= ledger.by_model.shape[0])),
-        _is_named_twice(by_model, models, granted),
-        jnp.broadcast_to(spent > budget, models.shape),
-        _is_out_of_step(granted, stage),
-    )
-    faults = sum((rule.astype(jnp.int32) << bit for bit, rule in enumerate(broken)), jnp.int32(0))
+    rules |= {
+        _NO_MODEL: (pulls > 0) & ((models < 0) | (models >= ledger.by_model.shape[0])),
+        _NAMED_TWICE: _is_named_twice(by_model, models, granted),
+        _OVERSPENT: spent > budget,
+    }
+    faults = sum((broken.astype(jnp.int32) << bit for bit, broken in rules.items()), jnp.int32(0))
     return Ledger(
         by_model=by_model,
         spent=spent,

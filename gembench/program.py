@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from gembench.decisions import Log
 from gembench.errors import ContractError
 from gembench.memory import give_back_free_memory
 from gembench.policy import Stage
+from gembench.query_policy import UNSEEN, Background, Knowledge, chooses_queries
 from gembench.race import Race
 from gembench.replay import Limits, recommend, replay_stage, start_runs
 from gembench.turn import Setting
@@ -46,6 +47,7 @@ class Outcome(NamedTuple):
         best_pulls: [R] int64, of the first recommended model.
         best_correct: [R] int64, of the first recommended model.
         faults: [R].
+        distinct_queries: [R] float64, see `Runs`.
         log_entries: [R, L, 2]; L is 0 where the setting asks for no log.
         log_length: [R].
     """
@@ -57,6 +59,7 @@ class Outcome(NamedTuple):
     best_pulls: NDArray[np.int64]
     best_correct: NDArray[np.int64]
     faults: NDArray[np.int32]
+    distinct_queries: NDArray[np.float64]
     log_entries: NDArray[np.int32]
     log_length: NDArray[np.int32]
 
@@ -126,13 +129,18 @@ def _compiled(program: Program) -> Compiled:
 
 
 def run_program(
-    program: Program, race: Race, limits: tuple[np.int32, NDArray[np.int32]], seed: int, first_run: int
+    program: Program,
+    race: Race,
+    limits: tuple[np.int32, NDArray[np.int32]],
+    seed: int,
+    first_run: int,
+    knowledge: Knowledge = (),
 ) -> Outcome:
-    """Replay the runs from number `first_run` on, as many as the program takes."""
+    """Replay the runs from number `first_run` on, as many as the program takes; `knowledge` is of `study`."""
     seed_words = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
     run = np.arange(first_run, first_run + program.num_runs, dtype=np.uint32)
-    placed = jax.device_put((race.correct, *limits, seed_words, run), _shardings())
-    recommended, by_model, faults, entries, length = map(np.asarray, _compiled(program)(*placed))
+    placed = jax.device_put((race.correct, *limits, seed_words, knowledge, run), _shardings())
+    recommended, by_model, faults, entries, length, distinct = map(np.asarray, _compiled(program)(*placed))
     pulls, loads = by_model[:, :, 0], by_model[:, :, 2]
     # No matrix product: its order of summation, and so its last bit, would depend on the number of runs.
     cost_seconds = (pulls * race.query_seconds + loads * race.load_seconds).sum(axis=1)
@@ -145,6 +153,9 @@ def run_program(
         best_pulls=best[:, 0],
         best_correct=best[:, 1],
         faults=faults,
+        distinct_queries=_distinct_queries(program.setting, pulls)
+        if distinct.size == 0
+        else distinct.astype(np.float64),
         log_entries=entries,
         log_length=length,
     )
@@ -165,16 +176,37 @@ def estimated_bytes(program: Program) -> int:
     problem, plan = program.setting.problem, program.setting.policy.plan(program.setting.problem)
     widest_ask = max(stage.num_models * stage.max_queries for stage in plan)
     per_run = 4 * (2 * widest_ask + 12 * problem.num_models + 2 * problem.num_queries)
+    if chooses_queries(program.setting.policy):
+        per_run += 2 * problem.num_models * problem.num_queries
     return program.num_runs * per_run + jax.device_count() * problem.num_models * problem.num_queries
+
+
+def knowledge_shape(setting: Setting) -> Any:
+    """What `study` will give, as shapes; nothing for a policy that takes queries as they come."""
+    policy, problem = setting.policy, setting.problem
+    if not chooses_queries(policy):
+        return ()
+    history = jax.ShapeDtypeStruct((setting.num_histories, problem.num_queries), jnp.int8)
+    prior = jax.ShapeDtypeStruct((problem.num_models,), jnp.float32)
+    study = partial(policy.study, setting.seen_problem)
+    return jax.eval_shape(lambda history, prior: study(Background(history, prior)), history, prior)
 
 
 def _shardings() -> tuple[NamedSharding, ...]:
     mesh = jax.make_mesh((jax.device_count(),), ("runs",), axis_types=(AxisType.Auto,))
     everywhere, by_run = NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("runs"))
-    return *(everywhere for _ in range(4)), by_run
+    return *(everywhere for _ in range(5)), by_run
 
 
-def _arguments(program: Program) -> tuple[jax.ShapeDtypeStruct, ...]:
+def _distinct_queries(setting: Setting, pulls: NDArray[np.int32]) -> NDArray[np.float64]:
+    """[R], from the pulls [R, M] of policies that take queries as they come."""
+    if setting.sampling == "shared":
+        return np.asarray(pulls.max(axis=1), np.float64)
+    num_queries = setting.problem.num_queries
+    return np.asarray(num_queries * (1 - np.prod(1 - pulls / num_queries, axis=1)))
+
+
+def _arguments(program: Program) -> tuple[Any, ...]:
     problem = program.setting.problem
     num_stages = len(program.setting.policy.plan(problem))
     return (
@@ -182,6 +214,7 @@ def _arguments(program: Program) -> tuple[jax.ShapeDtypeStruct, ...]:
         jax.ShapeDtypeStruct((), jnp.int32),
         jax.ShapeDtypeStruct((num_stages,), jnp.int32),
         jax.ShapeDtypeStruct((2,), jnp.uint32),
+        knowledge_shape(program.setting),
         jax.ShapeDtypeStruct((program.num_runs,), jnp.uint32),
     )
 
@@ -208,18 +241,27 @@ def _load_or_trace(program: Program) -> Traced:
 
 
 def _replay(
-    program: Program, correct: Array, budget: Array, repeats: Array, seed_words: Array, run: Array
+    program: Program,
+    correct: Array,
+    budget: Array,
+    repeats: Array,
+    seed_words: Array,
+    knowledge: Knowledge,
+    run: Array,
 ) -> tuple[Array, ...]:
-    """One device's share of the runs: what is recommended, the books, the faults and the log."""
+    """One device's share of the runs: what is recommended, the books, the faults, the log and the distinct queries."""
     setting = program.setting
-    batch, state = start_runs(setting, correct, Limits(budget, repeats), seed_words, run)
+    batch, state = start_runs(setting, correct, Limits(budget, repeats), seed_words, run, knowledge)
     for index, stage in enumerate(setting.policy.plan(setting.problem)):
         state = replay_stage(setting, index, stage, batch, state)
     best = recommend(setting, batch, state, program.num_recommended)
     log = state.log
     if log is None:
         log = Log(entries=jnp.zeros((run.size, 0, 2), jnp.int32), length=jnp.zeros(run.size, jnp.int32))
-    return best, state.ledger.by_model, state.ledger.faults, *log
+    distinct = jnp.zeros((run.size, 0), jnp.int32)
+    if state.answers is not None:
+        distinct = (state.answers != UNSEEN).any(axis=1).sum(axis=1, dtype=jnp.int32)
+    return best, state.ledger.by_model, state.ledger.faults, *log, distinct
 
 
 def _kept_at(program: Program) -> Path | None:

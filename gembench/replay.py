@@ -5,17 +5,19 @@ Shapes: R runs of a batch, M models, Q queries, S models and n queries of a stag
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gembench.decisions import Log, append, open_log
+from gembench.decisions import Log, append, append_cells, open_cell_log, open_log
 from gembench.lanes import take
 from gembench.ledger import Grant, Ledger, open_ledger
 from gembench.policy import Ask, Memory, Sampling, Stage
 from gembench.query_order import OrderKey, model_order_key, order_key, query_at
+from gembench.query_policy import UNSEEN, Knowledge, QueryAsk, chooses_queries
+from gembench.query_turn import Books, absorb_answers, choose_queries, open_answers, query_ranking, seen_in
 from gembench.turn import Setting, absorb, ask_key, choose, ranking, run_key
 
 
@@ -40,6 +42,7 @@ class Batch(NamedTuple):
         rng_keys: [R] typed keys, the policy's randomness.
         order_keys: [R] keys of the query orders.
         shared_order: [R, Q] int32, the shared order written out, or `None` where each model has its own.
+        knowledge: what a policy that chooses queries made of the background; the same for all runs.
     """
 
     correct: Array
@@ -47,6 +50,7 @@ class Batch(NamedTuple):
     rng_keys: Array
     order_keys: OrderKey
     shared_order: Array | None
+    knowledge: Knowledge
 
 
 class RunState(NamedTuple):
@@ -57,16 +61,18 @@ class RunState(NamedTuple):
         memory: what the policy keeps, [R, ...].
         log: what each run asked; `None` where nobody wants to know.
         num_asks: int32, how many asks there were.
+        answers: [R, M, Q] int8, what a policy that chooses queries has seen; `None` for the others.
     """
 
     ledger: Ledger
     memory: Memory
     log: Log | None
     num_asks: Array
+    answers: Array | None = None
 
 
 def start_runs(
-    setting: Setting, correct: Array, limits: Limits, seed_words: Array, run: Array
+    setting: Setting, correct: Array, limits: Limits, seed_words: Array, run: Array, knowledge: Knowledge = ()
 ) -> tuple[Batch, RunState]:
     """The runs with the numbers `run` [R] uint32, before their first ask.
 
@@ -74,14 +80,18 @@ def start_runs(
     """
     rng_keys = jax.vmap(run_key, (None, 0))(seed_words, run)
     order_keys = order_key(seed_words, run)
-    batch = Batch(correct, limits, rng_keys, order_keys, _written_order(correct, order_keys, setting.sampling))
     policy, problem = setting.policy, setting.problem
-    log = open_log(policy.plan(problem), problem) if setting.is_logged else None
-    ledger, memory, log = jax.tree.map(
+    written_order = _written_order(correct, order_keys, setting.sampling)
+    batch = Batch(correct, limits, rng_keys, order_keys, written_order, knowledge)
+    answers = open_answers(problem.num_models, problem.num_queries) if chooses_queries(policy) else None
+    log = None
+    if setting.is_logged:
+        log = open_log(policy.plan(problem), problem) if answers is None else open_cell_log(problem)
+    ledger, memory, log, answers = jax.tree.map(
         lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)),
-        (open_ledger(problem.num_models), policy.start(setting.seen_problem), log),
+        (open_ledger(problem.num_models), policy.start(setting.seen_problem), log, answers),
     )
-    return batch, RunState(ledger, memory, log, jnp.int32(0))
+    return batch, RunState(ledger, memory, log, jnp.int32(0), answers)
 
 
 def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState) -> RunState:
@@ -102,6 +112,8 @@ def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state
 
 def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState, repeat: Array) -> RunState:
     """One ask of every run: the policy chooses, the recorded answers are looked up, the books are settled."""
+    if state.answers is not None:
+        return _replay_choice(setting, index, batch, state, state.answers, repeat)
     budget, memory, ledger = batch.limits.budget, state.memory, state.ledger
 
     def ask(rng_key: Array, books: Ledger, memory: Memory) -> tuple[Ask, Grant]:
@@ -116,6 +128,25 @@ def replay_ask(setting: Setting, index: int, stage: Stage, batch: Batch, state: 
     given = Ask(asked.models, granted.num_queries)
     log = None if state.log is None else jax.vmap(append)(state.log, given)
     return RunState(ledger, memory, log, state.num_asks + 1)
+
+
+def _replay_choice(
+    setting: Setting, index: int, batch: Batch, state: RunState, answers: Array, repeat: Array
+) -> RunState:
+    """One ask of every run, by a policy that chooses queries."""
+    budget, knowledge = batch.limits.budget, batch.knowledge
+
+    def turn(rng_key: Array, order: Array, books: Books, memory: Memory) -> tuple[QueryAsk, Books, Memory]:
+        seen, key = seen_in(books, order, knowledge), ask_key(rng_key, state.num_asks)
+        asked = choose_queries(setting, index, repeat, budget, key, books, seen, memory)
+        cells = asked.models[:, None] * batch.correct.shape[1] + jnp.maximum(asked.queries, 0)
+        given = jnp.where(asked.queries == UNSEEN, UNSEEN, take(batch.correct.reshape(-1), cells).astype(jnp.int8))
+        return asked, *absorb_answers(setting, index, repeat, budget, asked, given, books, order, knowledge, memory)
+
+    books = Books(state.ledger, answers)
+    asked, books, memory = jax.vmap(turn)(batch.rng_keys, cast("Array", batch.shared_order), books, state.memory)
+    log = None if state.log is None else jax.vmap(append_cells)(state.log, asked.models, asked.queries)
+    return RunState(books.ledger, memory, log, state.num_asks + 1, books.answers)
 
 
 def _count_correct(batch: Batch, models: Array, granted: Grant, stage: Stage) -> Array:
@@ -137,9 +168,16 @@ def _count_correct(batch: Batch, models: Array, granted: Grant, stage: Stage) ->
 
 def recommend(setting: Setting, batch: Batch, state: RunState, num_recommended: int) -> Array:
     """The first models of each run's ranking, best first, [R, K] int32."""
-    return jax.vmap(partial(ranking, setting, num_recommended=num_recommended))(
-        batch.rng_keys, state.ledger, state.memory
-    )
+    if state.answers is None:
+        rank = partial(ranking, setting, num_recommended=num_recommended)
+        return jax.vmap(rank)(batch.rng_keys, state.ledger, state.memory)
+
+    def rank_seen(rng_key: Array, order: Array, books: Books, memory: Memory) -> Array:
+        seen = seen_in(books, order, batch.knowledge)
+        return query_ranking(setting, rng_key, seen, memory, num_recommended=num_recommended)
+
+    books = Books(state.ledger, state.answers)
+    return jax.vmap(rank_seen)(batch.rng_keys, cast("Array", batch.shared_order), books, state.memory)
 
 
 def _written_order(correct: Array, order_keys: OrderKey, sampling: Sampling) -> Array | None:

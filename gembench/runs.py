@@ -17,6 +17,8 @@ class Runs:
         cost_seconds: [R] float64, seconds of loading and answering.
         best_pulls: [R] int64, answers of each run's first recommended model.
         best_correct: [R] int64, how many of them were right.
+        distinct_queries: [R] float64, queries that any model was asked: what a label for each of them costs. Where each
+            model meets the queries in its own order, what is to be expected of so many pulls.
         decision_digests: one hex sha256 a run over its asks in order, where asked for.
     """
 
@@ -26,4 +28,5 @@ class Runs:
     cost_seconds: NDArray[np.float64]
     best_pulls: NDArray[np.int64]
     best_correct: NDArray[np.int64]
+    distinct_queries: NDArray[np.float64]
     decision_digests: tuple[str, ...] | None = None

@@ -6,6 +6,7 @@ however many devices share the work, and run r of every policy meets the same qu
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from gembench.decisions import digest
 from gembench.exported_policy import ExportedPolicy
 from gembench.ledger import raise_on_faults
-from gembench.policy import Policy, Problem, Sampling
+from gembench.policy import Problem, Sampling
 from gembench.program import Outcome, Program, estimated_bytes, limits_of, make_program, needed_bytes, run_program
+from gembench.query_policy import AnyPolicy, Background, Knowledge, chooses_queries, no_background
 from gembench.race import Race
 from gembench.runs import Runs
 from gembench.turn import Setting, make_setting
@@ -23,7 +25,7 @@ _MAX_CHUNK = 1024
 
 
 def simulate(
-    policy: Policy,
+    policy: AnyPolicy,
     race: Race,
     *,
     budget: int,
@@ -34,6 +36,7 @@ def simulate(
     memory_bytes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
     with_digests: bool = False,
+    background: Background | None = None,
 ) -> Runs:
     """Replay `num_runs` runs of a policy.
 
@@ -48,6 +51,7 @@ def simulate(
         memory_bytes: bound on the engine's arrays; runs are replayed in chunks that fit it.
         on_progress: called after each chunk with its number of runs.
         with_digests: also log and digest the decisions of every run.
+        background: what policies that can use it know before the race; by default nothing.
 
     Raises:
         BudgetError: the budget is under one pull a model.
@@ -55,14 +59,16 @@ def simulate(
     """
     num_models, num_queries = race.correct.shape
     problem = Problem(num_models, num_queries, min(budget, num_models * num_queries))
-    setting = make_setting(policy, problem, sampling, is_logged=with_digests)
+    background = background or no_background(num_models, num_queries)
+    setting = make_setting(policy, problem, sampling, with_digests, len(background.history))
+    knowledge = studied(setting, background)
     program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
     limits = limits_of(setting)
     parts: list[Outcome] = []
     for first in range(0, num_runs, program.num_runs):
         size = min(program.num_runs, num_runs - first)
         # The last chunk is filled up with runs that are thrown away, so that every chunk has one shape.
-        outcome = run_program(program, race, limits, seed, first)
+        outcome = run_program(program, race, limits, seed, first, knowledge)
         parts.append(jax.tree.map(lambda array, size=size: array[:size], outcome))
         raise_on_faults(parts[-1].faults, policy.name if isinstance(policy, ExportedPolicy) else type(policy).__name__)
         if on_progress is not None:
@@ -75,8 +81,16 @@ def simulate(
         cost_seconds=outcome.cost_seconds,
         best_pulls=outcome.best_pulls,
         best_correct=outcome.best_correct,
+        distinct_queries=outcome.distinct_queries,
         decision_digests=tuple(map(digest, outcome.log_entries, outcome.log_length)) if with_digests else None,
     )
+
+
+def studied(setting: Setting, background: Background) -> Knowledge:
+    """What the policy makes of the background."""
+    if not chooses_queries(setting.policy):
+        return ()
+    return jax.jit(partial(setting.policy.study, setting.seen_problem))(background)
 
 
 def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: int | None) -> Program:

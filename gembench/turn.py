@@ -4,6 +4,7 @@ Written for one run; the simulator batches it over runs. Shapes: M models, S mod
 """
 
 from dataclasses import dataclass, fields
+from typing import cast
 
 import jax
 import numpy as np
@@ -13,17 +14,27 @@ from gembench.every_cell import EveryCell
 from gembench.ledger import Grant, Ledger, grant, settle
 from gembench.policy import Ask, Memory, Policy, Problem, ProblemOfAnyBudget, Sampling, Stage, Step
 from gembench.prng import make_key
+from gembench.query_policy import AnyPolicy, chooses_queries, with_history
 from gembench.ranking import best_first
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a run depends on besides the answers, the seed and the run: all static."""
+    """What a run depends on besides the answers, the background, the seed and the run: all static.
 
-    policy: Policy
+    Attributes:
+        policy: of either level.
+        problem: the race.
+        sampling: how query orders are drawn.
+        is_logged: whether asks are logged.
+        num_histories: H, the models of the history.
+    """
+
+    policy: AnyPolicy
     problem: Problem
     sampling: Sampling
     is_logged: bool = False
+    num_histories: int = 0
 
     @property
     def seen_problem(self) -> Problem:
@@ -36,12 +47,22 @@ class Setting:
 
 
 def make_setting(
-    policy: Policy, problem: Problem, sampling: Sampling | None = None, is_logged: bool = False
+    policy: AnyPolicy,
+    problem: Problem,
+    sampling: Sampling | None = None,
+    is_logged: bool = False,
+    num_histories: int = 0,
 ) -> Setting:
     """The setting of a policy on a problem. A budget that pays for every cell buys every cell, whatever the policy."""
     if problem.budget == problem.num_models * problem.num_queries:
         policy, sampling = EveryCell(), EveryCell.sampling
-    return Setting(policy, problem, sampling or policy.sampling, is_logged)
+    elif num_histories:
+        policy = with_history(policy)
+    if chooses_queries(policy):
+        sampling = policy.sampling  # The order is what such a policy makes of it.
+    else:
+        num_histories = 0
+    return Setting(policy, problem, sampling or policy.sampling, is_logged, num_histories)
 
 
 def run_key(seed_words: Array, run: Array) -> Array:
@@ -59,7 +80,7 @@ def choose(
 ) -> tuple[Ask, Grant]:
     """What the policy asks in stage `index`, and what it is given; `rng_key` is the ask's."""
     step = Step(setting.seen_problem, index, repeat, budget - ledger.spent)
-    asked = setting.policy.ask(rng_key, step, ledger.tally, memory)
+    asked = _policy(setting).ask(rng_key, step, ledger.tally, memory)
     return asked, grant(ledger, asked, setting.problem)
 
 
@@ -79,12 +100,22 @@ def absorb(
     ledger = settle(ledger, asked, granted, num_correct, budget, stage)
     step = Step(setting.seen_problem, index, repeat, budget - ledger.spent)
     answered = Ask(asked.models, granted.num_queries)
-    return ledger, setting.policy.learn(step, answered, num_correct, ledger.tally, memory)
+    return ledger, _policy(setting).learn(step, answered, num_correct, ledger.tally, memory)
 
 
 def ranking(setting: Setting, rng_key: Array, ledger: Ledger, memory: Memory, *, num_recommended: int) -> Array:
     """The first models of a run's ranking, best first, [K] int32; `rng_key` is the run's."""
+    score_key, tie_key = ranking_keys(rng_key)
+    scores = _policy(setting).recommend(score_key, setting.seen_problem, ledger.tally, memory)
+    return best_first(tie_key, scores, num_recommended)
+
+
+def ranking_keys(rng_key: Array) -> tuple[Array, Array]:
+    """The policy's randomness in a run's ranking, and that of its ties."""
     # No ask has this number.
     score_key, tie_key = jax.random.split(ask_key(rng_key, np.uint32(0xFFFFFFFF)))
-    scores = setting.policy.recommend(score_key, setting.seen_problem, ledger.tally, memory)
-    return best_first(tie_key, scores, num_recommended)
+    return score_key, tie_key
+
+
+def _policy(setting: Setting) -> Policy:
+    return cast("Policy", setting.policy)

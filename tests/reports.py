@@ -21,6 +21,7 @@ def make_row(policy="uniform", *, tensor="tree", queries_per_model=10, num_runs=
         cost_seconds=quality * queries_per_model * rng.gamma(50, 1, num_runs),
         best_pulls=np.full(num_runs, 2),
         best_correct=np.full(num_runs, 1),
+        distinct_queries=np.full(num_runs, 2.0),
     )
     replay = Replay(
         tensor=tensor,

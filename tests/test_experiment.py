@@ -33,6 +33,7 @@ def runs_of(num_runs, num_recommended):
         cost_seconds=np.ones(num_runs),
         best_pulls=np.ones(num_runs, np.int64),
         best_correct=np.ones(num_runs, np.int64),
+        distinct_queries=np.full(num_runs, 2.0),
     )
 
 

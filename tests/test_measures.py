@@ -16,6 +16,7 @@ def make_runs(recommended):
         cost_seconds=np.full(num_runs, 1.5),
         best_pulls=np.full(num_runs, 2),
         best_correct=np.full(num_runs, 1),
+        distinct_queries=np.full(num_runs, 2.0),
     )
 
 

@@ -46,6 +46,7 @@ def results_of(monkeypatch):
                 cost_seconds=np.full(num_runs, float((seconds or {}).get(name, 1))),
                 best_pulls=np.full(num_runs, 2),
                 best_correct=np.full(num_runs, 1),
+                distinct_queries=np.full(num_runs, 2.0),
             )
 
         monkeypatch.setattr("gembench.experiment.simulate", simulate)

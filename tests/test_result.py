@@ -34,6 +34,7 @@ def summarize_by_hand(recommended, replay=REPLAY):
         cost_seconds=np.arange(num_runs) + 0.5,
         best_pulls=np.full(num_runs, 2),
         best_correct=np.full(num_runs, 1),
+        distinct_queries=np.full(num_runs, 2.0),
     )
     measures = measure(runs, np.array([0.8, 0.6, 0.4, 0.2]), (1, 2))
     return summarize_runs(dataclasses.replace(replay, runs=num_runs), runs, measures, wall_seconds=0.25)

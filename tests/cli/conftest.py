@@ -43,6 +43,7 @@ class FakeSimulator:
             cost_seconds=rng.gamma(20, 1, num_runs),
             best_pulls=np.full(num_runs, 2),
             best_correct=np.ones(num_runs, np.int64),
+            distinct_queries=np.full(num_runs, 2.0),
             decision_digests=tuple(f"{run:064x}" for run in range(num_runs)) if with_digests else None,
         )
 

@@ -191,7 +191,7 @@ def test_runs_that_a_tensor_of_few_queries_cannot_pay_for_buy_every_cell(gembenc
     def note(policy, race, *, budget, num_runs, num_recommended, **settings):
         seen.append(budget)
         zeros = np.zeros(num_runs, np.int64)
-        return Runs(np.zeros((num_runs, num_recommended), np.int32), zeros, zeros, zeros + 1.0, zeros, zeros)
+        return Runs(np.zeros((num_runs, num_recommended), np.int32), zeros, zeros, zeros + 1.0, zeros, zeros, zeros)
 
     monkeypatch.setattr("gembench.experiment.simulate", note)
     result = gembench("simulate", small, "-p", "uniform", "-n", 1000, "--json", "-")
