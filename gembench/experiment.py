@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 
+from gembench.background import LoadedBackground
 from gembench.comparison import Comparison, compare
 from gembench.load_race import LoadedRace
 from gembench.measures import Measures, measure
 from gembench.policies.catalog import CATALOG, make_policy, policy_spec
 from gembench.policy import Policy, Problem, Sampling
+from gembench.query_policy import AnyPolicy, chooses_queries, with_history
 from gembench.result import Replay, Row, summarize_runs
 from gembench.runs import Runs
 from gembench.simulate import simulate
@@ -48,14 +51,16 @@ class Contest:
         sampling: how query orders are drawn.
         queries_per_model: N.
         budget: B.
+        known: what the policy is told beforehand; None for nothing, as for any policy that could not use it.
     """
 
     loaded: LoadedRace
     specification: str
-    policy: Policy
+    policy: AnyPolicy
     sampling: Sampling
     queries_per_model: float
     budget: int
+    known: LoadedBackground | None = None
 
 
 @dataclass(frozen=True)
@@ -80,9 +85,10 @@ def make_policies(specifications: Sequence[str]) -> dict[str, Policy]:
 
 def plan_contests(
     races: Sequence[LoadedRace],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, AnyPolicy],
     queries_per_model: Sequence[float],
     sampling: Sampling | None = None,
+    known: Mapping[str, LoadedBackground] = MappingProxyType({}),
 ) -> tuple[Contest, ...]:
     """Every policy on every race at every N, checked before any of them runs.
 
@@ -90,7 +96,8 @@ def plan_contests(
         races: what to replay.
         policies: the policies by their canonical text.
         queries_per_model: the Ns; one given twice counts once.
-        sampling: for all policies; None for the sampling that each policy's source uses.
+        sampling: for all policies that do not choose the queries themselves; None for what each policy's source uses.
+        known: what is known beforehand, by the race's tensor.
 
     Returns:
         The contests by race, then N, then policy.
@@ -98,22 +105,30 @@ def plan_contests(
     Raises:
         UsageError: a budget cannot be spent on one of the races.
     """
-    contests = [
-        Contest(
-            loaded=loaded,
-            specification=specification,
-            policy=policy,
-            sampling=sampling or policy.sampling,
-            queries_per_model=num_each,
-            budget=loaded.budget(num_each),
-        )
+    return tuple(
+        _plan_contest(loaded, specification, policy, num_each, sampling, known.get(loaded.tensor))
         for loaded in races
         for num_each in dict.fromkeys(queries_per_model)
         for specification, policy in policies.items()
-    ]
-    for contest in contests:
-        contest.policy.plan(Problem(contest.loaded.num_models, contest.loaded.num_queries, contest.budget))
-    return tuple(contests)
+    )
+
+
+def _plan_contest(
+    loaded: LoadedRace,
+    specification: str,
+    policy: AnyPolicy,
+    queries_per_model: float,
+    sampling: Sampling | None,
+    known: LoadedBackground | None,
+) -> Contest:
+    raced = with_history(policy) if known is not None and known.history is not None else policy
+    if chooses_queries(raced):
+        sampling = raced.sampling
+    else:
+        known = None
+    budget = loaded.budget(queries_per_model)
+    raced.plan(Problem(loaded.num_models, loaded.num_queries, budget))
+    return Contest(loaded, specification, policy, sampling or raced.sampling, queries_per_model, budget, known)
 
 
 def run_contests(
@@ -142,7 +157,8 @@ def run_contest(
     contest: Contest, settings: Settings, on_progress: Callable[[int], None] | None = None
 ) -> ContestResult:
     """Replay one contest and measure it."""
-    loaded = contest.loaded
+    loaded, known = contest.loaded, contest.known
+    history = None if known is None else known.history
     started = time.perf_counter()
     runs = simulate(
         contest.policy,
@@ -155,6 +171,7 @@ def run_contest(
         memory_bytes=settings.memory_bytes and settings.memory_bytes // NUM_CONTESTS_AT_ONCE,
         on_progress=on_progress,
         with_digests=settings.with_digests,
+        background=None if known is None else known.background,
     )
     wall_seconds = time.perf_counter() - started
     replay = Replay(
@@ -170,6 +187,9 @@ def run_contest(
         runs=settings.num_runs,
         seed=settings.seed,
         cost_source=loaded.cost_source,
+        history_tensors=() if history is None else history.tensors,
+        history=() if history is None else history.digests,
+        prior=None if known is None else known.prior,
     )
     measures = measure(runs, loaded.accuracy, settings.top_k)
     return ContestResult(contest, summarize_runs(replay, runs, measures, wall_seconds), runs, measures)

@@ -102,6 +102,16 @@ def open_any(location: str) -> xr.Dataset:
         raise TensorNotFoundError(f"{error} Embedded tensors are {', '.join(EMBEDDED)}.") from error
 
 
+def digest_of(dataset: xr.Dataset) -> str:
+    """The content digest of a tensor, all of which is read.
+
+    Raises:
+        CorruptTensorError: the tensor carries a digest, and is not what that says was written.
+        SchemaError: a cell holds a value that the schema forbids.
+    """
+    return verify_digest(dataset) if ATTRIBUTE in dataset.attrs else content_digest(dataset)
+
+
 def load_race(location: str, *, min_coverage: float = 0.5) -> LoadedRace:
     """Open a tensor and keep its complete part.
 
@@ -115,7 +125,7 @@ def load_race(location: str, *, min_coverage: float = 0.5) -> LoadedRace:
             is left of it.
     """
     dataset = open_any(location)
-    digest = verify_digest(dataset) if ATTRIBUTE in dataset.attrs else content_digest(dataset)
+    digest = digest_of(dataset)
     part = complete_part(dataset, min_coverage=min_coverage)
     load_seconds, query_seconds = part.load_seconds, part.query_seconds
     cost_source: CostSource = "stated" if "cost_model" in dataset.attrs else "recorded"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -44,6 +44,9 @@ class Replay:
         runs: R.
         seed: the seed of the runs.
         cost_source: where the seconds come from.
+        history_tensors: what the policy knew of other models' answers beforehand: names, paths or URLs of tensors.
+        history: the content digests of these tensors.
+        prior: the number that it knew of each model beforehand, as it was asked for; None for none.
     """
 
     tensor: str
@@ -58,6 +61,9 @@ class Replay:
     runs: int
     seed: int
     cost_source: CostSource
+    history_tensors: tuple[str, ...] = field(default=(), kw_only=True)
+    history: tuple[str, ...] = field(default=(), kw_only=True)
+    prior: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,8 @@ class Row(Replay):
             of finding the best model, and its interval is the exact binomial one.
         pulls_mean: pulls paid for.
         pulls_max: the most that any run paid for.
+        distinct_queries_mean: queries that any model was asked: what is to be labelled where a label, and not an
+            answer, is what costs. Where each model meets the queries in its own order, what is to be expected.
         model_loads_mean: how often a model was loaded.
         cost_seconds_mean: seconds of loading and answering.
         wall_seconds: what the replay itself took on this machine, compilation included.
@@ -88,6 +96,8 @@ class Row(Replay):
     pulls_mean: float
     pulls_mean_ci: Interval | None
     pulls_max: int
+    distinct_queries_mean: float
+    distinct_queries_mean_ci: Interval | None
     model_loads_mean: float
     model_loads_mean_ci: Interval | None
     cost_seconds_mean: float
@@ -115,6 +125,7 @@ def summarize_runs(replay: Replay, runs: Runs, measures: Measures, wall_seconds:
         recall_ci={k: recall_interval(k, share) for k, share in measures.recall.items()},
         **_mean_and_interval("pulls_mean", runs.pulls),
         pulls_max=int(runs.pulls.max()),
+        **_mean_and_interval("distinct_queries_mean", runs.distinct_queries),
         **_mean_and_interval("model_loads_mean", runs.model_loads),
         **_mean_and_interval("cost_seconds_mean", runs.cost_seconds),
         wall_seconds=wall_seconds,

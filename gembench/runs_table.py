@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from gembench.experiment import ContestResult
 
-COLUMNS = ("tensor", "policy", "queries_per_model", "run", "recommended", "rank", "pulls", "decision_digest")
+COLUMNS = (
+    *("tensor", "policy", "queries_per_model", "run", "recommended", "rank"),
+    *("pulls", "distinct_queries", "decision_digest"),
+)
 
-RunRow = tuple[str, str, float, int, str, int, int, str]
+RunRow = tuple[str, str, float, int, str, int, int, float, str]
 
 
 def run_rows(results: Iterable[ContestResult]) -> Iterable[RunRow]:
@@ -28,6 +31,7 @@ def run_rows(results: Iterable[ContestResult]) -> Iterable[RunRow]:
                 models[int(runs.recommended[run, 0])],
                 int(result.measures.rank[run]),
                 int(runs.pulls[run]),
+                float(runs.distinct_queries[run]),
                 digest,
             )
 
@@ -46,7 +50,10 @@ def to_parquet(results: Sequence[ContestResult]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    types = (pa.string(), pa.string(), pa.float64(), pa.int32(), pa.string(), pa.int32(), pa.int64(), pa.string())
+    types = (
+        *(pa.string(), pa.string(), pa.float64(), pa.int32(), pa.string(), pa.int32()),
+        *(pa.int64(), pa.float64(), pa.string()),
+    )
     columns = zip(*run_rows(results), strict=True)
     arrays = [pa.array(column, kind) for kind, column in zip(types, columns, strict=True)]
     table = pa.table(arrays, names=COLUMNS)

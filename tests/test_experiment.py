@@ -1,12 +1,16 @@
+import dataclasses
 import threading
 
 import numpy as np
 import pytest
+from knowing import CORRECT, HISTORY, MODELS, AskWhereOthersWereRight, WarmsUp
 
+from gembench.background import History, LoadedBackground
 from gembench.errors import BudgetError, ContractError
 from gembench.experiment import Settings, compare_results, make_policies, plan_contests, run_contests
 from gembench.load_race import LoadedRace
 from gembench.policies.uniform import Uniform
+from gembench.query_policy import Background
 from gembench.race import Race
 from gembench.runs import Runs
 
@@ -113,3 +117,67 @@ def test_only_policies_on_one_tensor_at_one_budget_are_compared(monkeypatch):
     assert [(each.tensor, each.queries_per_model, set(each.policies)) for each in comparisons] == [
         (tensor, num_each, {"uniform", "ucb"}) for tensor in ("oak", "ash") for num_each in (5, 4)
     ]
+
+
+def known_of(answers=HISTORY[:, :0:-1], prior=(np.nan,) * 6, name=None):
+    """What is known before the race of `knowing`."""
+    history = History(answers, ("others.zarr",), ("sha256:1",), num_shared=20) if len(answers) else None
+    return LoadedBackground(Background(answers, np.asarray(prior, np.float32)), history, name)
+
+
+def race_of_knowing():
+    return dataclasses.replace(
+        make_race(), models=tuple(MODELS), race=Race(CORRECT.astype(np.uint8), np.ones(6), np.ones(6))
+    )
+
+
+@pytest.mark.parametrize("policy", [AskWhereOthersWereRight(), WarmsUp()])
+def test_a_policy_that_can_use_a_history_is_told_it_and_its_row_says_so(policy):
+    (contest,) = plan_contests([race_of_knowing()], {"knowing": policy}, [1], known={"tree": known_of()})
+    (result,) = run_contests([contest], Settings(num_runs=5, top_k=(1,)))
+    # The one query that all others had right: only model 2 has it right, and 3 models are better.
+    assert result.runs.recommended[:, 0].tolist() == [2] * 5
+    row = result.row
+    assert (row.mean_rank, row.distinct_queries_mean, row.sampling) == (4, 1, "shared")
+    assert (row.history_tensors, row.history, row.prior) == (("others.zarr",), ("sha256:1",), None)
+
+
+def test_a_policy_that_can_use_a_prior_is_told_it():
+    known = known_of(HISTORY[:0, 1:], [0, 0, 0, 0, 2, np.nan], "downloads")
+    (contest,) = plan_contests([race_of_knowing()], {"knowing": AskWhereOthersWereRight()}, [1], known={"tree": known})
+    (result,) = run_contests([contest], Settings(num_runs=5, top_k=(1,)))
+    # Right or not, model 4 has 2 more than any other's 0 or 1.
+    assert result.runs.recommended[:, 0].tolist() == [4] * 5
+    assert (result.row.history, result.row.prior) == ((), "downloads")
+
+
+def test_without_a_history_nobody_is_warm():
+    known = known_of(HISTORY[:0, 1:], [1] * 6, "downloads")
+    for each in ({}, {"tree": known}, {"another": known_of()}):
+        (contest,) = plan_contests([race_of_knowing()], {"warms_up": WarmsUp()}, [1], known=each)
+        assert (contest.known, contest.sampling) == (None, "independent")
+
+
+def test_a_policy_that_cannot_use_what_is_known_is_not_said_to_have_known_it():
+    contests = plan_contests([race_of_knowing()], make_policies(["uniform"]), [1], known={"tree": known_of()})
+    (result,) = run_contests(contests, Settings(num_runs=2))
+    assert (result.row.history, result.row.history_tensors, result.row.prior) == ((), (), None)
+
+
+def test_a_policy_that_chooses_its_queries_has_its_own_sampling_whatever_is_asked_for():
+    policies = {"knowing": AskWhereOthersWereRight(), "uniform": Uniform()}
+    contests = plan_contests([race_of_knowing()], policies, [1], "independent")
+    assert [contest.sampling for contest in contests] == ["shared", "independent"]
+
+
+def test_the_plan_of_the_policy_that_is_raced_is_what_is_checked():
+    class Warm(AskWhereOthersWereRight):
+        def plan(self, problem):
+            raise BudgetError("too little when warm.")
+
+    class Cold(Uniform):
+        warm = Warm()
+
+    plan_contests([race_of_knowing()], {"cold": Cold()}, [1])
+    with pytest.raises(BudgetError, match="too little when warm"):
+        plan_contests([race_of_knowing()], {"cold": Cold()}, [1], known={"tree": known_of()})

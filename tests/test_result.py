@@ -74,6 +74,7 @@ def test_every_mean_of_a_json_row_lies_in_its_interval():
         "mean_accuracy",
         "simple_regret",
         "pulls_mean",
+        "distinct_queries_mean",
         "model_loads_mean",
         "cost_seconds_mean",
     }
@@ -88,7 +89,7 @@ def test_a_single_run_has_null_for_every_interval():
     report = make_report([summarize_by_hand([[0, 2]])], ())
     (row,) = json.loads(to_json(report))["rows"]
     intervals = [value for name, value in row.items() if name.endswith("_ci") and name != "recall_ci"]
-    assert [*intervals, *row["recall_ci"].values()] == [None] * 8
+    assert [*intervals, *row["recall_ci"].values()] == [None] * 9
 
 
 def test_the_json_says_which_differences_are_certain():
@@ -104,3 +105,19 @@ def test_a_number_that_json_cannot_hold_is_refused():
     row = dataclasses.replace(make_row()[0], cost_seconds_mean=float("nan"))
     with pytest.raises(ValueError, match="JSON"):
         to_json(make_report([row], ()))
+
+
+def test_a_row_counts_distinct_queries_as_runs_do_with_their_interval():
+    row = summarize_by_hand([[0, 2], [2, 1], [0, 1]])
+    assert (row.distinct_queries_mean, row.distinct_queries_mean_ci) == (2, (2, 2))
+
+
+def test_a_row_says_what_was_known_beforehand_and_that_nothing_was_where_nobody_says_so():
+    told = dataclasses.replace(REPLAY, history_tensors=("others.zarr",), history=("sha256:1",), prior="downloads")
+    rows = [summarize_by_hand([[0, 2]], replay) for replay in (REPLAY, told)]
+    rows = json.loads(to_json(make_report(rows, ())))["rows"]
+    known = [{name: row[name] for name in ("history_tensors", "history", "prior")} for row in rows]
+    assert known == [
+        {"history_tensors": [], "history": [], "prior": None},
+        {"history_tensors": ["others.zarr"], "history": ["sha256:1"], "prior": "downloads"},
+    ]

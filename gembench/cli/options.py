@@ -90,6 +90,27 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def history_option(command: Command) -> Command:
+    """`--history`, which may be repeated: tensors of other models on the same queries."""
+    return click.option(
+        "--history",
+        "histories",
+        multiple=True,
+        metavar="TENSOR",
+        help="What other models answered to the same queries, for policies that can use it.",
+    )(command)
+
+
+def prior_option(command: Command) -> Command:
+    """`--prior`: a number that is known of each model."""
+    return click.option(
+        "--prior",
+        metavar="NAME|F.csv",
+        help="A number known of each model, for policies that can use it: what TENSOR says of models, such as "
+        "downloads, or a table of model,value.",
+    )(command)
+
+
 def min_coverage_option(command: Command) -> Command:
     """`--min-coverage`: how much of a model or query may be missing."""
     return click.option(

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from gembench.cli.contests import run_and_print, say_what_was_left_out
+from gembench.cli.contests import run_and_print, say_what_is_known, say_what_was_left_out
 from gembench.cli.options import (
     MemorySize,
     OutputFile,
     QueriesPerModel,
     TopK,
+    history_option,
     json_option,
     min_coverage_option,
+    prior_option,
 )
 from gembench.cli.outputs import STDOUT, check_output, write_output
 
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of all runs.")
 @click.option("--memory", type=MemorySize(), help="Memory for runs in flight. [default: a quarter of the machine's]")
 @min_coverage_option
+@history_option
+@prior_option
 @json_option
 @click.option("--plot", "plot_path", type=OutputFile(".html", ".png"), metavar="F.html|F.png", help="Draw the results.")
 @click.option(
@@ -69,6 +73,8 @@ def simulate(
     seed: int,
     memory: int | None,
     min_coverage: float,
+    histories: tuple[str, ...],
+    prior: str | None,
     json_path: Path | None,
     plot_path: Path | None,
     runs_out: Path | None,
@@ -86,6 +92,7 @@ def simulate(
     from gembench.jax_setup import set_up_jax
 
     set_up_jax()
+    from gembench.background import load_background
     from gembench.data.embedded import TREES
     from gembench.experiment import Settings, compare_results, make_policies, plan_contests
     from gembench.load_race import load_races
@@ -96,7 +103,13 @@ def simulate(
     races = load_races(tensor or tuple(TREES), min_coverage=min_coverage)
     for loaded in races:
         say_what_was_left_out(loaded)
-    contests = plan_contests(races, policies, queries_per_model, sampling=None if sampling == "auto" else sampling)
+    known = {}
+    if histories or prior is not None:
+        known = {loaded.tensor: load_background(loaded, histories, prior) for loaded in races}
+    contests = plan_contests(
+        races, policies, queries_per_model, sampling=None if sampling == "auto" else sampling, known=known
+    )
+    say_what_is_known(known, contests)
     settings = Settings(
         num_runs=runs,
         seed=seed,

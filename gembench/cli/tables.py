@@ -16,6 +16,8 @@ from gembench.result import Row
 
 _NONE = "–"
 _POLICY_WIDTH = 20
+_MOST_KS_BESIDE_QUERIES = 1
+"""With more columns of recall there is no room for the distinct queries."""
 _COSTS = {
     "recorded": "as recorded",
     "stated": "by the tensor's own cost model",
@@ -28,14 +30,18 @@ _UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
     """One tensor's results, at least one row: a row a policy, a section for each number of queries per model."""
     top_k = list(rows[0].recall)
+    has_room = len(top_k) <= _MOST_KS_BESIDE_QUERIES
     unit, seconds_per_unit = cost_unit([row.cost_seconds_mean for row in rows])
     table = plain_table(
         title=f"{loaded.tensor}: {loaded.num_models:,} models, {loaded.num_queries:,} queries",
         caption=f"Means over {rows[0].runs:,} runs, seed {rows[0].seed}; below each its 95% interval. Recall: the "
-        f"share of the true top k among the first k recommended. Cost: {_COSTS[loaded.cost_source]}.",
+        f"share of the true top k among the first k recommended. Cost: {_COSTS[loaded.cost_source]}."
+        + (" Queries: how many any model was asked." if has_room else "")
+        + _known_beforehand(rows),
     )
     table.add_column("policy", overflow="fold")
-    for header in ("mean rank", "accuracy", *(f"recall@{k}" for k in top_k), f"cost ({unit})"):
+    headers = ["mean rank", "accuracy", *(f"recall@{k}" for k in top_k), *["queries"] * has_room, f"cost ({unit})"]
+    for header in headers:
         table.add_column(header.replace("recall@", "recall\n@"), justify="right", no_wrap=True)
     previous: float | None = None
     for row in rows:
@@ -49,6 +55,7 @@ def results_table(loaded: LoadedRace, rows: Sequence[Row]) -> Table:
             cell(row.mean_rank, row.mean_rank_ci, ",.1f"),
             cell(row.mean_accuracy * 100, scaled(row.mean_accuracy_ci, 100), ".1f", "%"),
             *(cell(row.recall[k] * 100, scaled(row.recall_ci[k], 100), ".0f", "%") for k in top_k),
+            *[cell(row.distinct_queries_mean, row.distinct_queries_mean_ci, ",.0f")] * has_room,
             cell(
                 row.cost_seconds_mean / seconds_per_unit,
                 scaled(row.cost_seconds_mean_ci, 1 / seconds_per_unit),
@@ -70,6 +77,16 @@ def comparison_lines(comparisons: Sequence[Comparison]) -> RenderableType:
         if any(difference.difference_ci for comparison in comparisons for difference in comparison.differences):
             lines.append(Text("(mean ranks; 95% for all pairs of a line at once)", style="dim"))
     return Group(*lines)
+
+
+def _known_beforehand(rows: Sequence[Row]) -> str:
+    """A sentence on what some policies were told before the race; nothing where none was."""
+    told = [row for row in rows if row.history or row.prior]
+    if not told:
+        return ""
+    what = [f"what other models answered ({', '.join(told[0].history_tensors)})"] if told[0].history else []
+    what += [f"the prior {told[0].prior}"] if told[0].prior else []
+    return f" Known beforehand to {', '.join(dict.fromkeys(row.policy for row in told))}: {' and '.join(what)}."
 
 
 def cell(value: float, interval: Interval | None, spec: str, suffix: str = "") -> Text:
