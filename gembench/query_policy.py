@@ -85,7 +85,7 @@ class QueryPolicy(Protocol):
         """What is learnt before the race, once for all runs: it may take long."""
         ...
 
-    def start(self, problem: Problem) -> Memory:
+    def start(self, rng_key: Array, problem: Problem, seen: Seen) -> Memory:
         """The memory before the first ask."""
         ...
 

@@ -13,7 +13,7 @@ from gembench.ledger import Ledger, settle_choice
 from gembench.policy import Memory, Step
 from gembench.query_policy import UNSEEN, Knowledge, QueryAsk, QueryPolicy, Seen
 from gembench.ranking import best_first
-from gembench.turn import Setting, ranking_keys
+from gembench.turn import START, Setting, ask_key, ranking_keys
 
 
 class Books(NamedTuple):
@@ -36,6 +36,11 @@ def open_answers(num_models: int, num_queries: int) -> Array:
 def seen_in(books: Books, order: Array, knowledge: Knowledge) -> Seen:
     """What the policy may see."""
     return Seen(books.ledger.tally, books.answers, order, knowledge)
+
+
+def start_memory(setting: Setting, knowledge: Knowledge, rng_key: Array, order: Array, books: Books) -> Memory:
+    """What the policy remembers before its first ask; `rng_key` is the run's."""
+    return _policy(setting).start(ask_key(rng_key, START), setting.seen_problem, seen_in(books, order, knowledge))
 
 
 def choose_queries(

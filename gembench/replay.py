@@ -5,7 +5,7 @@ Shapes: R runs of a batch, M models, Q queries, S models and n queries of a stag
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -14,10 +14,18 @@ from jax import Array, lax
 from gembench.decisions import Log, append, append_cells, open_cell_log, open_log
 from gembench.lanes import take
 from gembench.ledger import Grant, Ledger, open_ledger
-from gembench.policy import Ask, Memory, Sampling, Stage
+from gembench.policy import Ask, Memory, Policy, Sampling, Stage
 from gembench.query_order import OrderKey, model_order_key, order_key, query_at
 from gembench.query_policy import UNSEEN, Knowledge, QueryAsk, chooses_queries
-from gembench.query_turn import Books, absorb_answers, choose_queries, open_answers, query_ranking, seen_in
+from gembench.query_turn import (
+    Books,
+    absorb_answers,
+    choose_queries,
+    open_answers,
+    query_ranking,
+    seen_in,
+    start_memory,
+)
 from gembench.turn import Setting, absorb, ask_key, choose, ranking, run_key
 
 
@@ -83,15 +91,20 @@ def start_runs(
     policy, problem = setting.policy, setting.problem
     written_order = _written_order(correct, order_keys, setting.sampling)
     batch = Batch(correct, limits, rng_keys, order_keys, written_order, knowledge)
-    answers = open_answers(problem.num_models, problem.num_queries) if chooses_queries(policy) else None
-    log = None
-    if setting.is_logged:
-        log = open_log(policy.plan(problem), problem) if answers is None else open_cell_log(problem)
-    ledger, memory, log, answers = jax.tree.map(
-        lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)),
-        (open_ledger(problem.num_models), policy.start(setting.seen_problem), log, answers),
-    )
-    return batch, RunState(ledger, memory, log, jnp.int32(0), answers)
+    ledger, answers = _for_each(run, open_ledger(problem.num_models)), None
+    if chooses_queries(policy):
+        answers = _for_each(run, open_answers(problem.num_models, problem.num_queries))
+        start = partial(start_memory, setting, knowledge)
+        memory = jax.vmap(start)(rng_keys, cast("Array", written_order), Books(ledger, answers))
+        log = open_cell_log(problem)
+    else:
+        memory = _for_each(run, cast("Policy", policy).start(setting.seen_problem))
+        log = open_log(policy.plan(problem), problem)
+    return batch, RunState(ledger, memory, _for_each(run, log) if setting.is_logged else None, jnp.int32(0), answers)
+
+
+def _for_each(run: Array, of_one: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (run.size, *leaf.shape)), of_one)
 
 
 def replay_stage(setting: Setting, index: int, stage: Stage, batch: Batch, state: RunState) -> RunState:

@@ -12,7 +12,7 @@ Shapes: M models, Q queries, S models of an ask.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -269,7 +269,7 @@ class _Race:
         self.asked: list[tuple[int, int]] = []
         self._models = np.asarray(models, np.int32)
         self._rng_key = rng_key
-        self._memory: Memory = setting.policy.start(setting.seen_problem)
+        self._memory: Memory = cast("Policy", setting.policy).start(setting.seen_problem)
         self._budget = jnp.int32(setting.problem.budget)
         self._is_out = np.zeros(len(models), bool)
 

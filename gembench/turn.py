@@ -17,6 +17,9 @@ from gembench.prng import make_key
 from gembench.query_policy import AnyPolicy, chooses_queries, with_history
 from gembench.ranking import best_first
 
+# No asks have these numbers.
+_RANKING, START = np.uint32(0xFFFFFFFF), np.uint32(0xFFFFFFFE)
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -112,8 +115,7 @@ def ranking(setting: Setting, rng_key: Array, ledger: Ledger, memory: Memory, *,
 
 def ranking_keys(rng_key: Array) -> tuple[Array, Array]:
     """The policy's randomness in a run's ranking, and that of its ties."""
-    # No ask has this number.
-    score_key, tie_key = jax.random.split(ask_key(rng_key, np.uint32(0xFFFFFFFF)))
+    score_key, tie_key = jax.random.split(ask_key(rng_key, _RANKING))
     return score_key, tie_key
 
 

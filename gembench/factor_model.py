@@ -1,0 +1,80 @@
+"""A Gaussian factor model of answers: what a model answers to some queries tells what it would answer to others.
+
+Answer x_j of a model to query j is mu_j + v_j . u + e_j, with the model's factors u ~ N(0, I) and e_j ~ N(0, s_j^2).
+Mean, loadings and noise come from a history of other models. Weak and strong models err on different queries, so there
+is a *plane* for each of some levels of accuracy, from the history near it, and one from all of it.
+
+Shapes: H models of the history, Q queries, P planes, F factors.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+_LEVELS = np.linspace(0.1, 0.8, 8)
+_WIDTH = 0.1
+_LEAST_WEIGHT = 0.02
+_LEAST_VARIANCE = 0.01
+_INTERCEPT_SPREAD = 0.03
+_ITERATIONS = 6
+_MORE_COLUMNS = 8
+
+
+class Planes(NamedTuple):
+    """The factor models.
+
+    Attributes:
+        level: [P] float32, the mean accuracy of the histories that a plane was made of; the last is of all.
+        mean: [P, Q] float32.
+        loadings: [P, Q, F] float32.
+        noise: [P, Q] float32, variances.
+    """
+
+    level: Array
+    mean: Array
+    loadings: Array
+    noise: Array
+
+
+def fit_planes(history: Array, num_factors: int) -> Planes:
+    """The planes of a `history` [H, Q] int8, -1 where unknown; `num_factors` besides the intercept."""
+    is_known = history >= 0
+    known = is_known.astype(jnp.float32)
+    answers = jnp.where(is_known, history, 0).astype(jnp.float32)
+    accuracy = answers.sum(axis=1) / jnp.maximum(known.sum(axis=1), 1)
+    levels = jnp.asarray(_LEVELS, jnp.float32)
+    near = jnp.exp(-0.5 * ((accuracy - levels[:, None]) / _WIDTH) ** 2) + _LEAST_WEIGHT
+    weights = jnp.concatenate([near, jnp.ones((1, len(history)))])
+    planes: Planes = lax.map(lambda weight: _fit(answers, known, accuracy, weight, num_factors), weights)
+    return planes
+
+
+def _fit(answers: Array, known: Array, accuracy: Array, weight: Array, num_factors: int) -> Planes:
+    weight = weight / weight.sum()
+    per_query = weight @ known
+    mean = (weight @ answers + 0.5 * 1e-3) / (per_query + 1e-3)
+    centred = (answers - mean * known) * jnp.sqrt(weight)[:, None]
+    loadings = _principal(centred, num_factors)
+    total = (centred**2).sum(axis=0) / jnp.maximum(per_query, 1e-6)
+    noise = jnp.maximum(total - (loadings**2).sum(axis=1), 0) + _LEAST_VARIANCE
+    scale = jnp.sqrt(noise)
+    intercept = _INTERCEPT_SPREAD * scale / scale.mean()
+    return Planes(weight @ accuracy, mean, jnp.concatenate([loadings, intercept[:, None]], axis=1), noise)
+
+
+def _principal(rows: Array, num_factors: int) -> Array:
+    """The first right singular vectors times singular values, [Q, F], by subspace iteration."""
+    width = min(num_factors + _MORE_COLUMNS, *rows.shape)
+    start = jax.random.normal(jax.random.key(0), (rows.shape[0], width))
+
+    def iterate(_: Array, basis: Array) -> Array:
+        return jnp.linalg.qr(rows @ (rows.T @ basis))[0]
+
+    basis = lax.fori_loop(0, _ITERATIONS, iterate, jnp.linalg.qr(start)[0])
+    small = basis.T @ rows
+    _, rotation = jnp.linalg.eigh(small @ small.T)
+    loadings = (rotation.T @ small).T[:, ::-1][:, :num_factors]
+    return jnp.pad(loadings, ((0, 0), (0, num_factors - loadings.shape[1])))
