@@ -1,7 +1,5 @@
 """From a tensor to the formats of others: each a file or a folder that appears whole or not at all."""
 
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +12,7 @@ from gembench.data.schema import check_structure
 from gembench.data.stores import is_url, local_path
 from gembench.errors import GembenchError, TensorError, TensorExistsError, UsageError
 from gembench.extras import require_extra
+from gembench.replacing import folder_beside, put_in_place
 
 Write = Callable[[xr.Dataset, Path], set[str]]
 """Writes a tensor to a path where nothing lies, and returns which of its variables are not, or not exactly, there."""
@@ -61,15 +60,11 @@ def export_tensor(dataset: xr.Dataset, format_name: str, target: str, *, overwri
     check_structure(dataset)
     write: Write = import_module(chosen.module).write
     path = local_path(target)
-    workplace = path.absolute().parent / f".{path.name}.{uuid.uuid4().hex}.partial"
     try:
-        workplace.mkdir()
-        try:
+        with folder_beside(path) as workplace:
             written = workplace / path.name
             left_out = write(dataset, written)
-            _put_in_place(written, path, workplace / "replaced")
-        finally:
-            shutil.rmtree(workplace)
+            put_in_place(written, path)
     except GembenchError:
         raise
     except Exception as error:  # Full or read-only disks; ids that are no valid Unicode; each library has its own.
@@ -97,16 +92,3 @@ def check_export_target(format_name: str, target: str, *, overwrite: bool = Fals
     is_like = [one.name for one in path.iterdir()] in ([], ["data"]) if path.is_dir() else path.is_file()
     if path.is_dir() != is_folder or not is_like:
         raise TensorExistsError(f"{target}: what lies there is no such export, so it is not overwritten; remove it.")
-
-
-def _put_in_place(written: Path, path: Path, replaced: Path) -> None:
-    """A file replaces another in one step; a folder steps aside first, and comes back if the new one cannot move in."""
-    if not path.is_dir():
-        written.replace(path)
-        return
-    path.rename(replaced)
-    try:
-        written.rename(path)
-    except BaseException:
-        replaced.rename(path)
-        raise

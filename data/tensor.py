@@ -1,8 +1,6 @@
 """Opening and writing tensors: Zarr v3 groups that plain `xarray.open_zarr` reads, without a warning."""
 
 import os
-import shutil
-import uuid
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from gembench.data.stores import (
     url_store,
 )
 from gembench.errors import CorruptTensorError, GembenchError, SchemaError, TensorError, TensorExistsError
+from gembench.replacing import folder_beside, put_in_place
 
 ROWS_BEFORE_SHARDS = 256
 """Up to this many models, each row is a file of its own; beyond, some hundred rows share a file."""
@@ -154,33 +153,16 @@ def _write_to_url(dataset: xr.Dataset, url: str) -> None:
 
 
 def _write_to_path(dataset: xr.Dataset, path: Path) -> None:
-    """Writes beside the target, then renames: nothing half-written is ever at `path`."""
-    workplace = path.absolute().parent / f".{path.name}.{uuid.uuid4().hex}.partial"
-    workplace.mkdir()
-    try:
+    """Nothing half-written is ever at `path`."""
+    with folder_beside(path) as workplace:
         written = workplace / "tensor"
         _write_group(dataset, zarr.storage.LocalStore(written))
         if path.suffix == ".zip":
             packed = workplace / "tensor.zip"
             pack(written, packed)
-            packed.replace(path)
+            put_in_place(packed, path)
         else:
-            _put_in_place(written, path, workplace / "replaced")
-    finally:
-        shutil.rmtree(workplace)
-
-
-def _put_in_place(written: Path, path: Path, replaced: Path) -> None:
-    """Folders cannot be replaced in one step: the old one steps aside, and comes back if the new one cannot move in."""
-    if not path.exists():
-        written.rename(path)
-        return
-    path.rename(replaced)
-    try:
-        written.rename(path)
-    except BaseException:
-        replaced.rename(path)
-        raise
+            put_in_place(written, path)
 
 
 def _write_group(dataset: xr.Dataset, store: Store) -> None:

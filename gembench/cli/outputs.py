@@ -1,12 +1,10 @@
 """Result files that are whole or not there: checked before the work starts, written beside and renamed."""
 
-import contextlib
-import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from gembench.errors import GembenchError, UsageError
+from gembench.replacing import folder_beside
 
 STDOUT = "-"
 
@@ -30,7 +28,7 @@ def check_output(path: Path) -> None:
     if not path.parent.is_dir():
         raise UsageError(f"cannot write {path}: there is no folder {path.parent}; make it first.")
     try:
-        with _beside(path.resolve()):
+        with folder_beside(path.resolve()):
             pass
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; choose another folder.") from error
@@ -51,19 +49,9 @@ def write_output(path: Path, content: bytes | str) -> None:
             path.write_bytes(encoded)
             return
         target = path.resolve()  # a link stays a link
-        with _beside(target) as part:
+        with folder_beside(target) as workplace:
+            part = workplace / target.name
             part.write_bytes(encoded)
             part.replace(target)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}.") from error
-
-
-@contextlib.contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A new, empty, hidden file in the same folder, gone at the end unless renamed, even when interrupted."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.touch(exist_ok=False)
-        yield part
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,8 +6,6 @@ Whatever is read here was written by strangers: a folder that is not what it sho
 import dataclasses
 import hashlib
 import re
-import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ from gembench.leaderboard import policy_file, result_file
 from gembench.leaderboard.entry import Card, Published
 from gembench.leaderboard.policy_file import PolicyFile
 from gembench.leaderboard.result_file import Result, from_json, to_json
+from gembench.replacing import folder_beside
 
 POLICY, CARD, RESULT = "policy.py", "card.toml", "result.json"
 _FILES = {POLICY: policy_file.LARGEST_FILE, CARD: 2**14, RESULT: result_file.LARGEST_FILE}
@@ -68,16 +67,13 @@ def write_submission(folder: Path, card: Card, text: str, result: Result) -> Pat
     """
     target = check_place(folder, card.name)
     try:
-        part = Path(tempfile.mkdtemp(dir=folder, prefix="."))
-        try:
-            part.chmod(0o755)
+        with folder_beside(target) as workplace:
+            part = workplace / card.name
+            part.mkdir()
             (part / POLICY).write_bytes(text.encode())
             (part / CARD).write_bytes(tomli_w.dumps(dataclasses.asdict(card)).encode())
             (part / RESULT).write_bytes(to_json(result).encode())
             part.rename(target)
-        except BaseException:
-            shutil.rmtree(part)
-            raise
     except OSError as error:
         raise UsageError(f"cannot write {target}: {error.strerror}; choose another folder.") from error
     return target
