@@ -1,20 +1,19 @@
 """The contract test of a policy in a stranger's file: exported twice in the sandbox, checked in a process of ours."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 from gembench.errors import ContractError, UsageError
-from gembench.evaluate.child_process import ChildProcess
 from gembench.leaderboard.contract_checks import PROBLEMS, Finding
 from gembench.leaderboard.export import export_policy
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
+from gembench.leaderboard.replay_process import ReplayDiedError, ReplayTimeoutError, follow
 from gembench.leaderboard.unpack import read_answer
 from gembench.memory import memory_for_strangers
 
 SECONDS = 60.0
-_SECONDS_TO_TAKE_A_MESSAGE = 60.0
 # What to do about an error in whose text such a word stands.
 _ADVICE = {
     "Tracer": "While a policy is traced, arrays have no values: take jnp.where for if, jax.numpy for numpy.",
@@ -60,18 +59,13 @@ def check_file(file: PolicyFile, *, seconds: float = SECONDS, memory_bytes: int 
 
 def _replay(output: bytes, seconds: float, memory_bytes: int) -> Iterator[Finding]:
     """What a child, which can be killed, finds."""
-    child = ChildProcess("gembench.leaderboard.check_worker", send_timeout=_SECONDS_TO_TAKE_A_MESSAGE)
-    deadline = time.monotonic() + seconds
+    order = json.dumps(memory_bytes).encode()
     try:
-        child.send(json.dumps(memory_bytes).encode())
-        child.send(output)
-        while (said := json.loads(child.receive(max(0.0, deadline - time.monotonic())))) is not None:
-            yield Finding(**said)
-    except TimeoutError:
+        with closing(follow("gembench.leaderboard.check_worker", (order, output), seconds=seconds)) as told:
+            while (said := next(told)) is not None:
+                yield Finding(**said)
+    except ReplayTimeoutError:
         advice = "Look for a loop without an end, or make its asks fewer."
         yield Finding("replay", "error", f"Its replay on small problems takes longer than {seconds:g} s.", advice)
-    except (EOFError, ConnectionError):
-        words = child.last_words()
-        yield Finding("replay", "error", f"Its replay on small problems died: {words or 'of too much memory'}.")
-    finally:
-        child.end(patience=0)
+    except ReplayDiedError as error:
+        yield Finding("replay", "error", f"Its replay on small problems died: {error}.")

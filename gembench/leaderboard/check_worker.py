@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from gembench.errors import ContractError
 from gembench.jax_setup import set_up_jax
 from gembench.leaderboard.contract_checks import PROBLEMS, Finding, check_plan, check_policy
+from gembench.leaderboard.replay_process import why_not_replayed
 from gembench.leaderboard.unpack import read_answer, unpack
 from gembench.memory import bound_memory
 
@@ -42,8 +43,7 @@ def _findings(output: bytes) -> Iterator[Finding]:
     try:
         yield from check_policy(policy)
     except Exception as error:  # Nobody knows what JAX and XLA make of any program.
-        first_line = next(iter(str(error).splitlines()), "")
-        yield Finding("replay", "error", f"Its programs cannot be replayed: {type(error).__name__}: {first_line}")
+        yield Finding("replay", "error", f"Its {why_not_replayed(error)}")
 
 
 if __name__ == "__main__":

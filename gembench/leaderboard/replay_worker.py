@@ -13,6 +13,7 @@ from typing import Any
 from gembench.errors import ContractError, GembenchError
 from gembench.jax_setup import set_up_jax
 from gembench.leaderboard.benchmark import Benchmark, BenchmarkTensor, open_races
+from gembench.leaderboard.replay_process import why_not_replayed
 from gembench.leaderboard.result_file import make_result, to_json
 from gembench.leaderboard.scores import score_policies
 from gembench.leaderboard.scoring import renumbered
@@ -40,8 +41,7 @@ def main() -> None:
     except MemoryError:
         tell(error=f"its replay takes more than {order['memory_bytes']:,} bytes of memory.")
     except Exception as error:  # Nobody knows what JAX and XLA make of any program.
-        first_line = next(iter(str(error).splitlines()), "")
-        tell(error=f"its programs cannot be replayed: {type(error).__name__}: {first_line}")
+        tell(error=f"its {why_not_replayed(error)}")
 
 
 def _replay(order: dict[str, Any], output: bytes, tell: Any) -> str:

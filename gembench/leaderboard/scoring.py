@@ -7,17 +7,17 @@ numbers, drawn by the digest of its file: whoever has looked up which model is t
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, replace
 
 import numpy as np
 
 from gembench.errors import BudgetError
-from gembench.evaluate.child_process import ChildProcess
 from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.export import export_policy
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
+from gembench.leaderboard.replay_process import ReplayDiedError, ReplayTimeoutError, follow
 from gembench.leaderboard.result_file import Result, from_json
 from gembench.leaderboard.unpack import Answer, one_line, read_answer
 from gembench.load_race import LoadedRace
@@ -25,7 +25,6 @@ from gembench.memory import memory_for_strangers
 from gembench.policy import Problem
 
 SECONDS = 1800.0
-_SECONDS_TO_TAKE_A_MESSAGE = 60.0
 
 
 def describe_file(file: PolicyFile) -> Answer:
@@ -73,11 +72,7 @@ def score_file(
         "file_sha256": file.sha256,
         "memory_bytes": memory_bytes or memory_for_strangers(),
     }
-    child = ChildProcess("gembench.leaderboard.replay_worker", send_timeout=_SECONDS_TO_TAKE_A_MESSAGE)
-    try:
-        text = _replay(child, (json.dumps(order).encode(), output), file.path, seconds, on_progress)
-    finally:
-        child.end(patience=0)
+    text = _replay((json.dumps(order).encode(), output), file.path, seconds, on_progress)
     return from_json(text, file.path)
 
 
@@ -113,28 +108,17 @@ def renumbered(loaded: LoadedRace, file_sha256: str) -> LoadedRace:
     return replace(loaded, models=tuple(loaded.models[model] for model in order), race=race)
 
 
-def _replay(
-    child: ChildProcess,
-    messages: Sequence[bytes],
-    path: str,
-    seconds: float,
-    on_progress: Callable[[int], None] | None,
-) -> str:
+def _replay(messages: Sequence[bytes], path: str, seconds: float, on_progress: Callable[[int], None] | None) -> str:
     """The result that the child tells in the end."""
-    deadline = time.monotonic() + seconds
     try:
-        for message in messages:
-            child.send(message)
-        while True:
-            said = json.loads(child.receive(max(0.0, deadline - time.monotonic())))
-            if "error" in said:
-                raise PolicyFileError(f"{path}: {one_line(said['error'])}")
-            if "result" in said:
-                return str(said["result"])
-            if on_progress is not None:
-                on_progress(int(said["runs"]))
-    except TimeoutError as error:
+        with closing(follow("gembench.leaderboard.replay_worker", messages, seconds=seconds)) as told:
+            while "result" not in (said := next(told)):
+                if "error" in said:
+                    raise PolicyFileError(f"{path}: {one_line(said['error'])}")
+                if on_progress is not None:
+                    on_progress(int(said["runs"]))
+            return str(said["result"])
+    except ReplayTimeoutError as error:
         raise PolicyFileError(f"{path}: its replay took longer than {seconds:g} s.") from error
-    except (EOFError, ConnectionError) as error:
-        words = one_line(child.last_words()) or "of too much memory"
-        raise PolicyFileError(f"{path}: its replay died: {words}.") from error
+    except ReplayDiedError as error:
+        raise PolicyFileError(f"{path}: its replay died: {one_line(str(error))}.") from error
