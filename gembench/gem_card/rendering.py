@@ -13,6 +13,7 @@ from typing import Any
 
 from gembench.gem_card.facts import CardModel, GemCard, Interval
 from gembench.gem_card.story import HIDDEN_GEM, origin, tell
+from gembench.gem_card.templates import make_environment, visible
 from gembench.gem_card.words import NONE, counted, encodable, hub_url, one_line, percent, percent_interval
 
 _MARKDOWN_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -61,7 +62,7 @@ def to_markdown(card: GemCard) -> str:
 
 def to_html(card: GemCard) -> str:
     """The card as one self-contained page of HTML, for wide screens and phones, light and dark, without scripts."""
-    return _rendered("card.html.jinja", card, _html_value, autoescape=True)
+    return _rendered("card.html.jinja", card, visible, autoescape=True)
 
 
 def markdown_text(text: str) -> str:
@@ -74,17 +75,7 @@ def markdown_text(text: str) -> str:
 
 
 def _rendered(template: str, card: GemCard, finalize: Callable[[Any], Any], *, autoescape: bool) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # no command but a search's end needs it
-
-    environment = Environment(
-        loader=PackageLoader("gembench.gem_card", ""),
-        autoescape=autoescape,
-        finalize=finalize,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = make_environment("gembench.gem_card", finalize, autoescape=autoescape)
     return environment.get_template(template).render(
         card=card,
         story=tell(card),
@@ -109,11 +100,6 @@ def _axis(ranking: tuple[CardModel, ...]) -> _Axis:
     high = max((model.interval[1] for model in ranking), default=1.0)
     first, last = math.floor(low / _AXIS_STEP), math.ceil(high / _AXIS_STEP)
     return _Axis(first * _AXIS_STEP, max(last, first + 1) * _AXIS_STEP)
-
-
-def _html_value(value: Any) -> Any:
-    """Texts without what cannot be seen; what is HTML already (`Markup` has `__html__`) as it is."""
-    return one_line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _markdown_value(value: Any) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from gembench.gem_card.templates import make_environment, visible
 from gembench.gem_card.words import NONE, counted, one_line
 from gembench.leaderboard.site.links import atlas_page, linked_text, policy_page
 from gembench.leaderboard.site.numbers import number, number_interval, share, share_interval
@@ -55,7 +56,7 @@ def render(
         template: its file name, beside this module.
         section: what the page belongs to; the navigation marks the page's own link.
         has_atlases: whether the site has an atlas to link to.
-        styles: file names of style sheets, after `site.css`.
+        styles: file names of style sheets, after `palette.css` and `site.css`.
         scripts: file names of scripts, run at the end of the body.
         values: what the template uses.
     """
@@ -65,8 +66,8 @@ def render(
         .render(
             section=section,
             has_atlases=has_atlases,
-            styles=[_inline(name) for name in ("site.css", *styles)],
-            scripts=[_inline(name) for name in scripts],
+            styles=[_inline("palette.css", "site.css"), *map(_inline, styles)],
+            scripts=[*map(_inline, scripts)],
             **values,
         )
     )
@@ -74,17 +75,7 @@ def render(
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # no command but `build` needs it
-
-    environment = Environment(
-        loader=PackageLoader("gembench.leaderboard.site", ""),
-        autoescape=True,
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = make_environment("gembench.leaderboard.site", visible)
     environment.filters["code"] = _code
     environment.globals |= {
         "atlas_page": atlas_page,
@@ -102,11 +93,12 @@ def _environment() -> Environment:
 
 
 @lru_cache(maxsize=16)
-def _inline(name: str) -> _Inline:
+def _inline(*names: str) -> _Inline:
+    """Files of the package, one after the other."""
     from markupsafe import Markup
 
     environment = _environment()
-    text = environment.loader.get_source(environment, name)[0] if environment.loader else ""
+    text = "".join(environment.loader.get_source(environment, name)[0] for name in names if environment.loader)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return _Inline(Markup(text), f"'sha256-{digest}'")
 
@@ -122,8 +114,3 @@ def _code(text: str) -> Markup:
 def _shown(letter: str) -> str:
     is_hidden = letter != "\t" and unicodedata.category(letter) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return "\ufffd" if is_hidden else letter
-
-
-def _visible(value: Any) -> Any:
-    """Texts without what cannot be seen; what is HTML already (`Markup` has `__html__`) as it is."""
-    return one_line(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
