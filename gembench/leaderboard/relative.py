@@ -29,6 +29,11 @@ class Estimate:
     value: float
     interval: Interval | None
 
+    @property
+    def span(self) -> Interval:
+        """The interval; without one, from the number to itself."""
+        return self.interval or (self.value, self.value)
+
 
 @dataclass(frozen=True, eq=False)
 class LogMeans:

@@ -129,7 +129,7 @@ def _number(benchmark: Benchmark, scores: PolicyScores, reference: PolicyScores)
     """A policy's number and its interval, both relative to the published reference."""
     field = [replace(scores, name=_UNDER_TEST), reference]
     (entry,) = (entry for entry in make_standing(benchmark, field).entries if entry.name == _UNDER_TEST)
-    return entry.rank.value, entry.rank.interval or (entry.rank.value, entry.rank.value)
+    return entry.rank.value, entry.rank.span
 
 
 def _first_difference(published: Result, again: Result) -> str:

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gembench.gem_card.words import percent as share
 from gembench.leaderboard.relative import Estimate
 from gembench.leaderboard.site.axis import axis_of, log_axis
 from gembench.leaderboard.site.chart import LABEL_HEIGHT, LABEL_LETTER, series_of
-from gembench.leaderboard.site.numbers import number, number_interval, share, share_interval
+from gembench.leaderboard.site.numbers import number, number_interval, share_interval
 from gembench.leaderboard.site.panel import line_panel
 from gembench.leaderboard.site.scatter import scatter
 

@@ -4,13 +4,13 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gembench.leaderboard.site.atlas import Node
 from gembench.leaderboard.site.atlas_layout import lay_out
+from gembench.leaderboard.site.box import Box, overlap
 
 WIDTH = 1000.0
 NUM_COLOURS = 8
@@ -31,15 +31,6 @@ _SIDES = (
 """Where a label may be: to the right or left, below or above, and which end of its text the line leads to."""
 _REACHES = (1.0, 2.0, 4.0)
 _OVER_LABEL, _OVER_MARK = 10_000, 20
-
-
-class _Box(NamedTuple):
-    """A part of the picture."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
 
 
 @dataclass(frozen=True)
@@ -169,7 +160,7 @@ def _labels(nodes: Sequence[Node], circles: Sequence[Circle], height: float) -> 
     texts = {place: _text(node) for place, node in enumerate(nodes)}
     is_marked = [node.is_gem or node.is_base or texts[place] != "" for place, node in enumerate(nodes)]
     weights = np.where(is_marked, _OVER_MARK, 1)
-    taken: list[_Box] = []
+    taken: list[Box] = []
     labels = []
     for place, text in texts.items():
         if not text:
@@ -178,7 +169,7 @@ def _labels(nodes: Sequence[Node], circles: Sequence[Circle], height: float) -> 
         costs = []
         for _, box, leader in candidates:
             is_out = box.left < 0 or box.top < 0 or box.right > WIDTH or box.bottom > height
-            clashes = sum(_overlap(part, other) for part in (box, leader) for other in taken) + is_out
+            clashes = sum(overlap(part, other) for part in (box, leader) for other in taken) + is_out
             is_covered = _is_under(box, centres, radii) | _is_under(leader, centres, radii)
             costs.append(clashes * _OVER_LABEL + float(weights @ is_covered))
         label, box, leader = candidates[int(np.argmin(costs))]
@@ -192,9 +183,7 @@ def _text(node: Node) -> str:
     return ", ".join(name for name, is_so in names if is_so)
 
 
-def _beside(
-    place: int, circle: Circle, text: str, side: tuple[int, int, str], reach: float
-) -> tuple[Label, _Box, _Box]:
+def _beside(place: int, circle: Circle, text: str, side: tuple[int, int, str], reach: float) -> tuple[Label, Box, Box]:
     """The label on one side of its model, and the boxes around its text and its line."""
     across, down, anchor = side
     length = math.hypot(across, down)
@@ -215,17 +204,13 @@ def _beside(
         anchor=anchor,
     )
     (x_of_first, y_of_first), (x_of_last, y_of_last) = first, last
-    leader = _Box(
+    leader = Box(
         min(x_of_first, x_of_last), min(y_of_first, y_of_last), max(x_of_first, x_of_last), max(y_of_first, y_of_last)
     )
-    return label, _Box(left, y - LETTER_HEIGHT / 2, left + width, y + LETTER_HEIGHT / 2), leader
+    return label, Box(left, y - LETTER_HEIGHT / 2, left + width, y + LETTER_HEIGHT / 2), leader
 
 
-def _overlap(box: _Box, other: _Box) -> bool:
-    return box.left < other.right and other.left < box.right and box.top < other.bottom and other.top < box.bottom
-
-
-def _is_under(box: _Box, centres: NDArray[np.float64], radii: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _is_under(box: Box, centres: NDArray[np.float64], radii: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which models a box covers, in part at least."""
     nearest = np.clip(centres, box[:2], box[2:])
     return np.asarray(np.hypot(*(centres - nearest).T) < radii)

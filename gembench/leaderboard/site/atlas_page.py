@@ -69,9 +69,6 @@ def render_atlas(atlas: Atlas) -> str:
         colours=_colour_keys(marks),
         stages=_stage_rows(atlas),
         end=_end(atlas),
-        counted=counted,
-        percent=percent,
-        dash=NONE,
     )
 
 

@@ -1,6 +1,6 @@
 """Numbers of the ranking as a person reads them: three digits, each with its interval."""
 
-from gembench.gem_card.words import NONE
+from gembench.gem_card.words import NONE, percent
 from gembench.intervals import Interval
 
 
@@ -17,11 +17,6 @@ def number_interval(interval: Interval | None) -> str:
     return NONE if interval is None else f"{number(interval[0])}–{number(interval[1])}"
 
 
-def share(value: float) -> str:
-    """A share in [0, 1], such as 64.2%."""
-    return f"{100 * value:.1f}%"
-
-
 def share_interval(interval: Interval | None) -> str:
     """An interval of shares, such as 61.0–68.3%."""
-    return NONE if interval is None else f"{100 * interval[0]:.1f}–{share(interval[1])}"
+    return NONE if interval is None else f"{100 * interval[0]:.1f}–{percent(interval[1])}"

@@ -47,7 +47,7 @@ def line_panel(
     if is_share:
         y_axis = share_axis(_BOTTOM, _TOP)
     else:
-        ends = (end for line in values for each in line for end in (each.value, *(each.interval or ())))
+        ends = (end for line in values for each in line for end in (each.value, *each.span))
         y_axis = log_axis(ends, _TOP, _BOTTOM)
     order = sorted(range(len(queries_per_model)), key=lambda place: queries_per_model[place])
     lines, tips = [], []

@@ -110,7 +110,7 @@ def _rows(
 
 def _bars(standing: Standing) -> Axis:
     """The axis of the bars in the table, in percent of a bar."""
-    ends = [end for entry in standing.entries for end in (entry.rank.value, *(entry.rank.interval or ()))]
+    ends = [end for entry in standing.entries for end in (entry.rank.value, *entry.rank.span)]
     return log_axis(ends, 0.0, 100.0)
 
 

@@ -17,9 +17,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from gembench.gem_card.templates import make_environment, visible
-from gembench.gem_card.words import NONE, counted, one_line
+from gembench.gem_card.words import NONE, counted, one_line, percent
 from gembench.leaderboard.site.links import atlas_page, linked_text, policy_page
-from gembench.leaderboard.site.numbers import number, number_interval, share, share_interval
+from gembench.leaderboard.site.numbers import number, number_interval, share_interval
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -85,8 +85,8 @@ def _environment() -> Environment:
         "number": number,
         "number_interval": number_interval,
         "one_line": one_line,
+        "percent": percent,
         "policy_page": policy_page,
-        "share": share,
         "share_interval": share_interval,
     }
     return environment

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 from gembench.leaderboard.relative import Estimate
 from gembench.leaderboard.site.axis import Axis, log_axis
+from gembench.leaderboard.site.box import Box, overlap
 from gembench.leaderboard.site.chart import LABEL_HEIGHT, LABEL_LETTER, Label, Series, cut, px
 
 _LEFT, _TOP, _BELOW, _RIGHT = 44, 14, 44, 16
 _LABEL_WIDTH = 200
-_Box = tuple[float, float, float, float]
-"""Left, top, right and bottom."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +47,13 @@ def scatter(
 ) -> Scatter:
     """A chart of two measures [P], both logarithmic, the least of both in the upper left corner."""
     bottom = height - _BELOW
-    x_axis = log_axis((end for each in across for end in _ends(each)), _LEFT, width - _RIGHT)
-    y_axis = log_axis((end for each in down for end in _ends(each)), _TOP, bottom)
+    x_axis = log_axis((end for each in across for end in (each.value, *each.span)), _LEFT, width - _RIGHT)
+    y_axis = log_axis((end for each in down for end in (each.value, *each.span)), _TOP, bottom)
     points = []
     for series, first, second in zip(all_series, across, down, strict=True):
         x, y = x_axis.at(first.value), y_axis.at(second.value)
-        left, right = (px(x_axis.at(end) - x) for end in (first.interval or (first.value, first.value)))
-        top, low = (px(y_axis.at(end) - y) for end in (second.interval or (second.value, second.value)))
+        left, right = (px(x_axis.at(end) - x) for end in first.span)
+        top, low = (px(y_axis.at(end) - y) for end in second.span)
         points.append(Point(series, x, y, f"M{left},0H{right}M0,{top}V{low}"))
     corners = _corners(sorted((point.x, point.y) for point in points if on_front[point.series.place]))
     points_first = sorted(
@@ -67,7 +66,7 @@ def scatter(
         x_axis=x_axis,
         y_axis=y_axis,
         points=tuple(points),
-        labels=_labels(points_first, strokes, (_LEFT, 0, width, bottom + 4)),
+        labels=_labels(points_first, strokes, Box(_LEFT, 0, width, bottom + 4)),
         front="M" + "L".join(f"{px(x)},{px(y)}" for x, y in corners),
     )
 
@@ -80,7 +79,7 @@ def _corners(front: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return corners
 
 
-def _labels(points: Sequence[Point], strokes: Sequence[_Box], frame: _Box) -> tuple[Label, ...]:
+def _labels(points: Sequence[Point], strokes: Sequence[Box], frame: Box) -> tuple[Label, ...]:
     """Labels beside, above or below their points, those of the first points first, where nothing else is."""
     taken = [_around(point.x, point.y, point.x, point.y) for point in points] + list(strokes)
     labels = []
@@ -88,9 +87,10 @@ def _labels(points: Sequence[Point], strokes: Sequence[_Box], frame: _Box) -> tu
         text = cut(point.series.name, _LABEL_WIDTH)
         for anchor, x, y in _spots(point):
             left = x if anchor == "start" else x - len(text) * LABEL_LETTER
-            box = (left, y - LABEL_HEIGHT / 2, left + len(text) * LABEL_LETTER, y + LABEL_HEIGHT / 2)
-            is_inside = frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
-            if is_inside and not any(_overlap(box, other) for other in taken):
+            box = Box(left, y - LABEL_HEIGHT / 2, left + len(text) * LABEL_LETTER, y + LABEL_HEIGHT / 2)
+            is_across = frame.left <= box.left and box.right <= frame.right
+            is_inside = is_across and frame.top <= box.top and box.bottom <= frame.bottom
+            if is_inside and not any(overlap(box, other) for other in taken):
                 taken.append(box)
                 labels.append(Label(point.series, text, x, y, anchor, ""))
                 break
@@ -106,14 +106,6 @@ def _spots(point: Point) -> Iterator[tuple[str, float, float]]:
         yield "end", point.x + 4, y
 
 
-def _around(x: float, y: float, other_x: float, other_y: float) -> _Box:
+def _around(x: float, y: float, other_x: float, other_y: float) -> Box:
     """The box around a stroke between two points, and a little room."""
-    return min(x, other_x) - 6, min(y, other_y) - 6, max(x, other_x) + 6, max(y, other_y) + 6
-
-
-def _overlap(box: _Box, other: _Box) -> bool:
-    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
-
-
-def _ends(estimate: Estimate) -> tuple[float, ...]:
-    return (estimate.value, *(estimate.interval or ()))
+    return Box(min(x, other_x) - 6, min(y, other_y) - 6, max(x, other_x) + 6, max(y, other_y) + 6)
