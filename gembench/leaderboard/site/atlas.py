@@ -56,8 +56,6 @@ class Atlas:
 
     Attributes:
         name: the tensor's.
-        title: the page's heading.
-        summary: what is to be seen, in a sentence or two.
         tensor_digest: content digest of the tensor.
         num_queries: Q.
         has_gems: whether hidden gems could be told apart: the downloads of all models are known.
@@ -66,13 +64,29 @@ class Atlas:
     """
 
     name: str
-    title: str
-    summary: str
     tensor_digest: str
     num_queries: int
     has_gems: bool
     nodes: tuple[Node, ...]
     replay: Replay
+
+    @property
+    def title(self) -> str:
+        """The page's heading."""
+        return f"The model tree of {self.name}"
+
+    @property
+    def summary(self) -> str:
+        """What is to be seen, in a sentence or two."""
+        of_bases = f" of {counted(self.num_bases, 'base')}" if self.num_bases else ""
+        num_gems = counted(self.num_gems, "hidden gem") if self.num_gems else "no hidden gem"
+        gems = f", {num_gems}" if self.has_gems else ""
+        best = f"the best with an accuracy of {percent(self.nodes[0].accuracy)}"
+        found = f"recommends rank {self.recommended.rank}"
+        return (
+            f"{counted(len(self.nodes), 'model')}{of_bases}, {best}{gems}. {self.replay.policy} with "
+            f"{self.replay.queries_per_model:g} queries per model {found}."
+        )
 
     @property
     def num_bases(self) -> int:
@@ -138,8 +152,6 @@ def make_atlas(loaded: LoadedRace, policy: Policy, policy_name: str, *, queries_
     )
     return Atlas(
         name=loaded.tensor,
-        title=f"The model tree of {loaded.tensor}",
-        summary=_summary(nodes, has_gems, replay),
         tensor_digest=loaded.digest,
         num_queries=loaded.num_queries,
         has_gems=has_gems,
@@ -164,15 +176,3 @@ def tree_parents(models: Sequence[str], known: Sequence[Mapping[str, Any]]) -> l
         if model is not None and seen_from[model] == start:
             parents[model] = None
     return parents
-
-
-def _summary(nodes: Sequence[Node], has_gems: bool, replay: Replay) -> str:
-    num_bases = sum(node.is_base for node in nodes)
-    of_bases = f" of {counted(num_bases, 'base')}" if num_bases else ""
-    num_gems = sum(node.is_gem for node in nodes)
-    recommended = next(node for node in nodes if node.is_recommended)
-    gems = f", {counted(num_gems, 'hidden gem') if num_gems else 'no hidden gem'}" if has_gems else ""
-    return (
-        f"{counted(len(nodes), 'model')}{of_bases}, the best with an accuracy of {percent(nodes[0].accuracy)}{gems}. "
-        f"{replay.policy} with {replay.queries_per_model:g} queries per model recommends rank {recommended.rank}."
-    )
