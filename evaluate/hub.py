@@ -17,6 +17,7 @@ from urllib.parse import quote
 from gembench.data.status import ModelStatus
 from gembench.evaluate.evaluator import EvaluatorFailure
 from gembench.evaluate.hub_errors import DownloadStoppedError, hub_endpoint, hub_failures
+from gembench.evaluate.hub_facts import Facts
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
@@ -103,12 +104,7 @@ def repo(repo_id: str, revision: str | None) -> Repo:
         sha=str(info.sha),
         sizes={file.rfilename: file.size or 0 for file in files},
         sha256={file.rfilename: file.lfs.sha256 for file in files if file.lfs},
-        parent=next(iter(parents(info)), ""),
-        license=license_of(info),
-        downloads=info.downloads,
-        likes=info.likes,
-        num_parameters=info.safetensors.total if info.safetensors else None,
-        created=info.created_at.isoformat() if info.created_at else "",
+        **facts_of(info)._asdict(),
     )
 
 
@@ -132,6 +128,18 @@ def children(base: str) -> Iterator["ModelInfo"]:
     """The models whose cards name `base` as what they were made from, page by page. Raises EvaluatorFailure."""
     with hub_failures(base, None):
         yield from hub_api().list_models(filter=f"base_model:{base}", expand=list(LIST_PROPERTIES))  # type: ignore[arg-type]
+
+
+def facts_of(info: "ModelInfo") -> Facts:
+    """What is kept of a card. The parent is the first that it names."""
+    return Facts(
+        parent=next(iter(parents(info)), ""),
+        license=license_of(info),
+        downloads=info.downloads,
+        likes=info.likes,
+        num_parameters=info.safetensors.total if info.safetensors else None,
+        created=info.created_at.isoformat() if info.created_at else "",
+    )
 
 
 def parents(info: "ModelInfo") -> Sequence[str]:

@@ -130,7 +130,7 @@ class _Search:
         if self._stopping.is_set():
             return None
         try:
-            info = hub.card(repo_id)
+            return hub.facts_of(hub.card(repo_id))
         except EvaluatorFailure as failure:
             if failure.status is ModelStatus.DOWNLOAD_FAILED:
                 self._outages.append(failure)
@@ -139,14 +139,6 @@ class _Search:
             else:
                 self.problems[repo_id] = str(failure)
             return None
-        return Facts(
-            parent=next(iter(hub.parents(info)), ""),
-            license=hub.license_of(info),
-            downloads=info.downloads,
-            likes=info.likes,
-            num_parameters=info.safetensors.total if info.safetensors else None,
-            created=info.created_at.isoformat() if info.created_at else "",
-        )
 
     def _recall(self, unheard: Sequence[str]) -> None:
         """Take what the Hub said longer ago of those that it did not tell about."""

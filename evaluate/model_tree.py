@@ -151,15 +151,11 @@ def _relations(info: "ModelInfo", found: Mapping[str, "ModelInfo"], root: hub.Re
 
 
 def _source(info: "ModelInfo", found: Mapping[str, "ModelInfo"], root: hub.Repo) -> ModelSource:
+    parent = next((base for _, base in _named_bases(info, found, root)), root.repo_id)
     return ModelSource(
         info.id,
         repo_id=info.id,
         revision=info.sha,
-        parent=next((base for _, base in _named_bases(info, found, root)), root.repo_id),
         base=root.repo_id,
-        license=hub.license_of(info),
-        downloads=info.downloads,
-        likes=info.likes,
-        num_parameters=info.safetensors.total if info.safetensors else None,
-        created=info.created_at.isoformat() if info.created_at else "",
+        **hub.facts_of(info)._replace(parent=parent)._asdict(),
     )
