@@ -17,16 +17,16 @@ Traps:
 import csv
 import io
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gembench.data.outcomes import Outcome
-from gembench.data.sources.files import clean_text, find_files, parse_json, read_bytes, text_hash
+from gembench.data.sources.files import find_files, parse_json, read_bytes
+from gembench.data.sources.scores import outcomes_of
 from gembench.data.sources.source import Choice, Log, ModelLog, Remark
+from gembench.data.sources.texts import clean_text, numbered, text_hash, text_of
 from gembench.errors import SourceError
 
 METRICS = ("win_rate", "discrete_win_rate", "length_controlled_winrate")
@@ -68,7 +68,6 @@ class _Rows:
     instructions: list[str] = field(default_factory=list)
     references: list[str] = field(default_factory=list)
     datasets: list[str] = field(default_factory=list)
-    seen: Counter[str] = field(default_factory=Counter)
     unread: list[int] = field(default_factory=list)
 
 
@@ -116,22 +115,15 @@ def _read_row(row: Mapping[str, Any], number: int, file: str, metric: str, model
     score = _score(row[column], metric)
     if math.isnan(score) and row[column] is not None:
         rows.unread.append(number)
-    task = f"{_text(row, 'annotator')}:{_text(row, 'generator_1')}"
-    dataset = _text(row, "dataset")
-    instruction_hash = text_hash(instruction, _text(row, "input"))
-    query = f"{task}/{dataset}/{instruction_hash[:16]}"
-    rows.seen[query] += 1
-    rows.queries.append(f"{query}#{rows.seen[query]}" if rows.seen[query] > 1 else query)
+    task = f"{text_of(row.get('annotator'))}:{text_of(row.get('generator_1'))}"
+    dataset = text_of(row.get("dataset"))
+    instruction_hash = text_hash(instruction, text_of(row.get("input")))
+    rows.queries.append(f"{task}/{dataset}/{instruction_hash[:16]}")
     rows.tasks.append(task)
     rows.scores.append(score)
     rows.instructions.append(instruction_hash)
-    rows.references.append(text_hash(_text(row, "output_1")))
+    rows.references.append(text_hash(text_of(row.get("output_1"))))
     rows.datasets.append(dataset)
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    return clean_text(value) if isinstance(value, str) else ""
 
 
 def _score(preference: object, metric: str) -> float:
@@ -151,8 +143,6 @@ def _score(preference: object, metric: str) -> float:
 
 def _model_log(file: str, model: str, rows: _Rows, reported: float | None) -> ModelLog:
     score = np.array(rows.scores, dtype=np.float64)
-    is_missing = np.isnan(score)
-    outcome = np.where(is_missing, np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED))
     # The leaderboard beside a file has one figure a model, so that it says nothing of two judges' rows apart.
     tasks = set(rows.tasks)
     unread = [
@@ -163,10 +153,10 @@ def _model_log(file: str, model: str, rows: _Rows, reported: float | None) -> Mo
         file=file,
         identity={"model": model, "folder": _folder(file).rsplit("/", 1)[-1]},
         date="",
-        queries=rows.queries,
+        queries=numbered(rows.queries),
         tasks=rows.tasks,
         score=score,
-        outcome=outcome,
+        outcome=outcomes_of(score),
         num_rows=len(rows.queries),
         query_columns={
             "subject": rows.datasets,

@@ -1,6 +1,5 @@
 """Which query a sample of Every Eval Ever is about, and one answer a query of samples that repeat it."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from gembench.data.outcomes import Outcome
 from gembench.data.sources.every_eval_ever_rows import Samples
+from gembench.data.sources.texts import numbered
 from gembench.errors import SourceError
 
 
@@ -31,7 +31,7 @@ def answers_of(samples: Samples, scores: NDArray[np.float64], task: str, file: s
     Raises:
         SourceError: in a file that gembench wrote, a query has two records.
     """
-    ids = list(samples.ids) if is_own else _query_ids(samples, task)
+    ids = samples.ids if is_own else _query_ids(samples, task)
     first: dict[str, int] = {}
     for row, query in enumerate(ids):
         if first.setdefault(query, row) != row and is_own:
@@ -61,7 +61,7 @@ def answers_of(samples: Samples, scores: NDArray[np.float64], task: str, file: s
     )
 
 
-def _query_ids(samples: Samples, task: str) -> list[str]:
+def _query_ids(samples: Samples, task: str) -> Sequence[str]:
     """Ids that are the same in other models' files: by the harness's hashes, else by the sample's id.
 
     Documents that are equal are told apart by their order. A sample's id that stands for several prompts is told apart
@@ -69,13 +69,9 @@ def _query_ids(samples: Samples, task: str) -> list[str]:
     """
     documents, targets = samples.texts["doc_hash"], samples.texts["target_hash"]
     if all(documents) and all(targets):
-        seen: Counter[str] = Counter()
-        ids = []
-        for document, target in zip(documents, targets, strict=True):
-            query = f"{task}/{document[:16]}-{target[:16]}"
-            seen[query] += 1
-            ids.append(f"{query}#{seen[query]}" if seen[query] > 1 else query)
-        return ids
+        return numbered(
+            [f"{task}/{document[:16]}-{target[:16]}" for document, target in zip(documents, targets, strict=True)]
+        )
     hashes: dict[str, set[str]] = {}
     for sample, prompt in zip(samples.ids, samples.hashes, strict=True):
         hashes.setdefault(sample, set()).add(prompt)

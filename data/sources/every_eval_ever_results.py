@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gembench.data.schema import COORDINATES, MODEL
-from gembench.data.sources.files import clean_text
+from gembench.data.sources.texts import clean_text, text_of
 from gembench.errors import SourceError
 
 OWN_LIBRARY = "gembench"
@@ -107,13 +107,13 @@ def read_aggregate(document: object, file: str) -> Aggregate:
         raise SourceError(f"{file}: no list 'evaluation_results'; is this an aggregate record of Every Eval Ever?")
     library = document.get("eval_library")
     return Aggregate(
-        model=_text(info.get("id")),
-        name=_text(info.get("name")),
+        model=text_of(info.get("id")),
+        name=text_of(info.get("name")),
         details=_texts(info.get("additional_details")),
         library=library if isinstance(library, Mapping) else {},
         date=_date(document.get("evaluation_timestamp")) or _date(document.get("retrieved_timestamp")),
         results=tuple(_result(result) for result in results if isinstance(result, Mapping)),
-        schema_version=_text(document.get("schema_version")),
+        schema_version=text_of(document.get("schema_version")),
     )
 
 
@@ -121,21 +121,17 @@ def _result(result: Mapping[str, Any]) -> Result:
     metric = result.get("metric_config")
     metric = metric if isinstance(metric, Mapping) else {}
     details = result.get("score_details")
-    result_id = _text(result.get("evaluation_result_id"))
-    names = (result_id, *(_text(metric.get(name)) for name in ("metric_name", "metric_id")))
+    result_id = text_of(result.get("evaluation_result_id"))
+    names = (result_id, *(text_of(metric.get(name)) for name in ("metric_name", "metric_id")))
     return Result(
         result_id=result_id,
-        task=_text(result.get("evaluation_name")),
+        task=text_of(result.get("evaluation_name")),
         metrics=tuple(dict.fromkeys(name for name in names if name)),
         is_lower_better=metric.get("lower_is_better") is True,
         lowest=_number(metric.get("min_score")),
         highest=_number(metric.get("max_score")),
         score=_number(details.get("score")) if isinstance(details, Mapping) else None,
     )
-
-
-def _text(value: object) -> str:
-    return clean_text(value) if isinstance(value, str) else ""
 
 
 def _texts(value: object) -> dict[str, str]:

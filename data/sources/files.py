@@ -1,6 +1,5 @@
 """The files of logs: found in folders, globs and URLs, and read within bounds."""
 
-import hashlib
 import json
 import math
 import os
@@ -11,6 +10,7 @@ from typing import Any
 import fsspec
 import orjson
 
+from gembench.data.sources.texts import clean_text, reason
 from gembench.data.stores import is_url, local_path
 from gembench.errors import SourceError
 
@@ -108,11 +108,6 @@ def read_bytes(location: str, max_bytes: int = MAX_BYTES) -> bytes:
     return data
 
 
-def reason(error: Exception) -> str:
-    """What another library says went wrong, in one line of some length."""
-    return clean_text(" ".join(str(error).split()))[:300] or type(error).__name__
-
-
 def parse_json(data: bytes, location: str) -> Any:
     """What JSON says, with the NaN and Infinity that Python's own writer puts into it.
 
@@ -132,11 +127,6 @@ def parse_json(data: bytes, location: str) -> Any:
             raise SourceError(f"{location}, line {strict.lineno}: {strict.msg}; write the file again.") from error
 
 
-def clean_text(text: str) -> str:
-    """A text that can be stored: half a surrogate pair, which JSON can hold and UTF-8 cannot, becomes `?`."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
 def plain_settings(stated: Mapping[str, Any], names: Sequence[str]) -> dict[str, str | int | float]:
     """Those of the named settings that are texts or finite numbers, to be kept as an attribute."""
     settings: dict[str, str | int | float] = {}
@@ -147,11 +137,3 @@ def plain_settings(stated: Mapping[str, Any], names: Sequence[str]) -> dict[str,
         elif isinstance(value, int | float) and abs(value) < math.inf:
             settings[name] = value
     return settings
-
-
-def text_hash(*texts: str) -> str:
-    """The sha256 of texts, in hexadecimal; where each ends counts."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()

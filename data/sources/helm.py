@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from gembench.data.outcomes import Outcome
-from gembench.data.sources.files import clean_text, find_files, parse_json, plain_settings, read_bytes
-from gembench.data.sources.helm_metrics import Cell, Spec, Stats, is_score, metric_of, reported_means, splits_of
+from gembench.data.sources.files import find_files, parse_json, plain_settings, read_bytes
+from gembench.data.sources.helm_metrics import Cell, Spec, Stats, metric_of, reported_means, splits_of
+from gembench.data.sources.scores import is_score, outcomes_of
 from gembench.data.sources.source import Choice, Log, ModelLog, Remark
+from gembench.data.sources.texts import clean_text
 from gembench.errors import SourceError
 
 RUN_SPEC, INSTANCES, STATS = "run_spec.json", "per_instance_stats.json", "stats.json"
@@ -175,7 +176,6 @@ class _Run:
             if isinstance(runtime, int | float) and 0 <= runtime < 1e12:
                 instance.seconds.append(float(runtime))
         score = np.array([_mean(instance.scores) for instance in instances.values()], dtype=np.float64)
-        is_missing = np.isnan(score)
         tasks = [instance.task for instance in instances.values()]
         reported = {_task(self.task, splits): mean for splits, mean in means.items()}
         return ModelLog(
@@ -188,7 +188,7 @@ class _Run:
             queries=list(instances),
             tasks=tasks,
             score=score,
-            outcome=np.where(is_missing, np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED)),
+            outcome=outcomes_of(score),
             num_rows=len(plain) + sum(remark.num_rows for remark in remarks),
             reported={task: mean for task, mean in reported.items() if task in set(tasks)},
             settings={"metric": metric, **self.settings},

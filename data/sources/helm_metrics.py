@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gembench.data.sources.files import clean_text, parse_json, read_bytes
+from gembench.data.sources.files import parse_json, read_bytes
+from gembench.data.sources.scores import is_score
 from gembench.data.sources.source import Choice
+from gembench.data.sources.texts import clean_text
 from gembench.errors import SourceError
 
 Spec = Mapping[str, Any]
@@ -17,7 +19,6 @@ Cell = tuple[str, int]
 """Instance and trial."""
 Stats = Mapping[Cell, Mapping[str, Spec]]
 """What the metrics say of each cell."""
-ROUNDING = 1e-9
 
 _GROUPS: Mapping[str, str] = {
     "chain_of_thought_correctness": "mmlu_pro gpqa",
@@ -84,11 +85,6 @@ def _named_metrics(spec: Spec) -> list[str]:
         named = arguments.get("names") if isinstance(arguments, dict) else None
         names += [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
     return names
-
-
-def is_score(value: object) -> bool:
-    """Whether a value is a number in [0, 1], but for rounding."""
-    return isinstance(value, int | float) and -ROUNDING <= value <= 1 + ROUNDING
 
 
 def reported_means(file: str, metric: str) -> dict[tuple[str, str], float]:

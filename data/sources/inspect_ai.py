@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from gembench.data.outcomes import Outcome
-from gembench.data.sources.files import clean_text, find_files, plain_settings, text_hash
+from gembench.data.sources.files import find_files, plain_settings
 from gembench.data.sources.inspect_archive import Json, read_inspect_log
 from gembench.data.sources.inspect_scores import (
     Epoch,
@@ -37,6 +37,7 @@ from gembench.data.sources.inspect_scores import (
     reported_mean,
 )
 from gembench.data.sources.source import Choice, Log, ModelLog, Remark
+from gembench.data.sources.texts import clean_text, one_line, text_hash, text_of
 from gembench.errors import SourceError
 
 NO_LOGS = frozenset(("logs.json", "listing.json", "eval-set.json", "flow.json"))
@@ -84,7 +85,7 @@ def read_log(log: Log, choice: Choice) -> Iterator[ModelLog]:
     yield ModelLog(
         file=file,
         identity=_identity(spec, file),
-        date=_text(spec.get("created")),
+        date=text_of(spec.get("created")),
         queries=list(queries),
         tasks=[task] * len(queries),
         score=np.array([epoch.score for epoch, _ in combined], dtype=np.float64),
@@ -158,20 +159,16 @@ def _content(content: object) -> str:
     """The text of a message. Of pictures and the like, summaries have this."""
     if isinstance(content, list):
         return " ".join(
-            _text(part.get("text")) if part.get("type") == "text" else f"({_text(part.get('type')).capitalize()})"
+            text_of(part.get("text")) if part.get("type") == "text" else f"({text_of(part.get('type')).capitalize()})"
             for part in content
             if isinstance(part, dict)
         )
-    return _text(content)
+    return text_of(content)
 
 
 def _start(text: object) -> str:
-    joined = " ".join(_text(part) for part in text) if isinstance(text, list) else _text(text)
+    joined = " ".join(text_of(part) for part in text) if isinstance(text, list) else text_of(text)
     return " ".join(joined[: 8 * PREFIX].split())[:PREFIX]
-
-
-def _text(value: object) -> str:
-    return clean_text(value) if isinstance(value, str) else ""
 
 
 def _epoch(sample: Json, name: ScoreName | None, file: str) -> Epoch:
@@ -180,7 +177,7 @@ def _epoch(sample: Json, name: ScoreName | None, file: str) -> Epoch:
     except ValueError as error:
         identifier = clean_text(str(sample["id"])[:40])
         what = clean_text(f"the sample {identifier!r} has the {name} {error}")
-        raise SourceError(f"{file}: {_one_line(what)}; choose another by --metric.") from error
+        raise SourceError(f"{file}: {one_line(what)}; choose another by --metric.") from error
 
 
 def _seconds(samples: Sequence[Json]) -> float:
@@ -192,9 +189,9 @@ def _seconds(samples: Sequence[Json]) -> float:
 
 def _remarks(header: Json, epochs: Sequence[Epoch], num_rows: int, file: str) -> list[Remark]:
     remarks = []
-    status = _text(header.get("status"))
+    status = text_of(header.get("status"))
     if status != "success":
-        message = f"the run did not finish: its status is {_one_line(status)[:40]!r}"
+        message = f"the run did not finish: its status is {one_line(status)[:40]!r}"
         remarks.append(Remark(file, None, message, num_rows))
     for outcome, what in (
         (Outcome.FAILED, "failed with an error"),
@@ -205,7 +202,3 @@ def _remarks(header: Json, epochs: Sequence[Epoch], num_rows: int, file: str) ->
         if count:
             remarks.append(Remark(file, None, f"samples {what}", count))
     return remarks
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -11,7 +11,8 @@ from typing import Any
 
 import fsspec
 
-from gembench.data.sources.files import parse_json, read_bytes, reason
+from gembench.data.sources.files import parse_json, read_bytes
+from gembench.data.sources.texts import reason
 from gembench.errors import SourceError
 
 if sys.version_info >= (3, 14):

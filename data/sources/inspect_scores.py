@@ -1,18 +1,18 @@
 """What Inspect's scores say: which scorer counts, what its values are worth, and what became of a sample."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from gembench.data.outcomes import Outcome
+from gembench.data.sources.inspect_archive import Json
+from gembench.data.sources.scores import is_score
 from gembench.errors import SourceError
 
-Json = Mapping[str, Any]
 LETTERS = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0}
 WORDS = {"yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 MEANS = ("accuracy", "mean")
 """Metrics of Inspect that are the mean of the samples' scores."""
-ROUNDING = 1e-9
 
 
 class ScoreName(NamedTuple):
@@ -110,11 +110,6 @@ def reported_mean(header: Json, name: ScoreName) -> float | None:
             if isinstance(value, int | float) and is_score(value):
                 return float(value)
     return None
-
-
-def is_score(value: object) -> bool:
-    """Whether a value is a number in [0, 1], but for rounding."""
-    return isinstance(value, int | float) and -ROUNDING <= value <= 1 + ROUNDING
 
 
 def read_epoch(sample: Json, name: ScoreName | None) -> Epoch:

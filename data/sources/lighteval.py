@@ -21,17 +21,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gembench.data.outcomes import Outcome
-from gembench.data.sources.files import clean_text, find_files, parse_json, plain_settings, read_bytes
+from gembench.data.sources.files import find_files, parse_json, plain_settings, read_bytes
 from gembench.data.sources.lighteval_details import Details, read_details
+from gembench.data.sources.scores import ROUNDING, is_score, outcomes_of
 from gembench.data.sources.source import Choice, Log, ModelLog, Remark
+from gembench.data.sources.texts import clean_text, date_of_name, one_line
 from gembench.errors import SourceError
 
 DATE = r"(?P<date>\d{4}-\d\d-\d\dT[0-9.:-]+)"
 DETAILS = re.compile(rf"details_(?P<task>.+)_{DATE}\.parquet", re.DOTALL)
 RESULTS = re.compile(rf"results_{DATE}\.json(\.gz|\.zst)?")
 WHAT = "details_*.parquet of lighteval"
-ROUNDING = 1e-9
 SETTINGS = ("lighteval_sha", "max_samples", "num_fewshot_seeds", "num_few_shot_default", "model_dtype")
 Results = Mapping[str, Any]
 
@@ -107,7 +107,7 @@ def read_log(log: Log, choice: Choice) -> Iterator[ModelLog]:
         run.add(path)
     if not run.queries and run.remarks:
         raise SourceError(f"{run.remarks[0].file}: {run.remarks[0].message}; choose another by --metric.")
-    yield run.model_log(_identity(config, details[0], date), _iso(date), config)
+    yield run.model_log(_identity(config, details[0], date), date_of_name(date), config)
 
 
 def _read_results(file: str) -> tuple[Results, Results]:
@@ -140,11 +140,6 @@ def _identity(config: Results, details: str, date: str) -> dict[str, str]:
     return identity
 
 
-def _iso(date: str) -> str:
-    day, _, time = date.partition("T")
-    return f"{day}T{time.replace('-', ':')}" if time else day
-
-
 class _Run:
     """The rows of a run, task by task."""
 
@@ -173,14 +168,14 @@ class _Run:
         if metric is None:
             asked = f"has no metric {self.metric!r}" if self.metric is not None else "has no metric that is a number"
             message = f"the task {task!r} {asked}, but {', '.join(map(clean_text, rows.metrics)) or 'none'}"
-            self.remarks.append(Remark(path, None, _one_line(message), len(rows.queries)))
+            self.remarks.append(Remark(path, None, one_line(message), len(rows.queries)))
             return
         score = rows.metrics[metric]
         known = score[~np.isnan(score)]
         if known.size and (known.min() < -ROUNDING or known.max() > 1 + ROUNDING):
             worst = known.min() if known.min() < -ROUNDING else known.max()
             message = f"the task {task!r} has {metric} {worst:g}, which is no score in [0, 1]"
-            self.remarks.append(Remark(path, None, _one_line(clean_text(message)), len(rows.queries)))
+            self.remarks.append(Remark(path, None, one_line(clean_text(message)), len(rows.queries)))
             return
         self.queries += [f"{task}/{query}" for query in rows.queries]
         self.tasks += [task] * len(rows.queries)
@@ -189,7 +184,7 @@ class _Run:
         self.scores.append(np.clip(score, 0.0, 1.0))
         self.metrics[task] = clean_text(metric)
         figure = figures.get(metric)
-        if isinstance(figure, int | float) and -ROUNDING <= figure <= 1 + ROUNDING:
+        if isinstance(figure, int | float) and is_score(figure):
             self.reported[task] = float(figure)
 
     def _metric_of(self, rows: Details, figures: Mapping[str, object]) -> str | None:
@@ -206,14 +201,10 @@ class _Run:
             queries=self.queries,
             tasks=self.tasks,
             score=score,
-            outcome=np.where(np.isnan(score), np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED)),
+            outcome=outcomes_of(score),
             num_rows=self.num_rows,
             query_columns=self.columns,
             reported=self.reported,
             settings={"metrics": self.metrics, **plain_settings(config, SETTINGS)},
             remarks=self.remarks,
         )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -1,7 +1,6 @@
 """One `details_*.parquet` of lighteval: the rows of a task, in the order of its documents."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from gembench.data.sources.files import reason, text_hash
+from gembench.data.sources.texts import numbered, reason, text_hash
 from gembench.errors import SourceError
 
 MAX_ROWS = 10_000_000
@@ -32,9 +31,9 @@ class Details:
         metrics: by name, [n] float64, NaN where there is no number. Metrics that are no numbers are left out.
     """
 
-    queries: list[str]
-    doc_hash: list[str]
-    target_hash: list[str]
+    queries: Sequence[str]
+    doc_hash: Sequence[str]
+    target_hash: Sequence[str]
     metrics: dict[str, NDArray[np.float64]]
 
 
@@ -133,22 +132,11 @@ def _sorted(
     """Queries that occur twice are numbered by their document's id, which is the same in every run."""
     order = sorted(range(len(ids)), key=lambda row: _natural(ids[row]))
     doc_hash, target_hash = [doc_hash[row] for row in order], [target_hash[row] for row in order]
-    queries = _numbered(text_hash(*pair)[:16] for pair in zip(doc_hash, target_hash, strict=True))
-    return Details(
-        queries, list(doc_hash), list(target_hash), {name: values[order] for name, values in metrics.items()}
-    )
+    queries = numbered([text_hash(*pair)[:16] for pair in zip(doc_hash, target_hash, strict=True)])
+    return Details(queries, doc_hash, target_hash, {name: values[order] for name, values in metrics.items()})
 
 
 def _natural(identifier: Any) -> tuple[int, str]:
     """2 before 10, whether ids are numbers or texts; rows without an id stay as they are."""
     text = "" if identifier is None else str(identifier)
     return (int(text), "") if text.isascii() and text.isdecimal() and len(text) < 20 else (-1, text)
-
-
-def _numbered(names: Iterable[str]) -> list[str]:
-    seen: Counter[str] = Counter()
-    numbered = []
-    for name in names:
-        seen[name] += 1
-        numbered.append(f"{name}#{seen[name]}" if seen[name] > 1 else name)
-    return numbered

@@ -10,6 +10,7 @@ from pathlib import Path
 from gembench.data.sources.files import find_files
 from gembench.data.sources.source import Log
 from gembench.data.sources.streams import without_codec
+from gembench.data.sources.texts import date_of_name
 from gembench.data.stores import is_url
 from gembench.errors import SourceError
 
@@ -51,9 +52,9 @@ def log_name(path: str) -> LogName:
     folder, name = _folder_and_name(path)
     last = folder.rstrip("/").rpartition("/")[2]
     if samples := _SAMPLES.fullmatch(name):
-        return LogName(last, name, is_samples=True, task=samples["task"], date=_iso(samples["date"]))
+        return LogName(last, name, is_samples=True, task=samples["task"], date=date_of_name(samples["date"]))
     if results := _RESULTS.fullmatch(name):
-        return LogName(last, name, is_samples=False, task="", date=_iso(results["date"]))
+        return LogName(last, name, is_samples=False, task="", date=date_of_name(results["date"]))
     return LogName(last, name, is_samples=name.endswith(".jsonl"), task="", date="")
 
 
@@ -61,12 +62,6 @@ def _folder_and_name(path: str) -> tuple[str, str]:
     whole = path if is_url(path) else str(Path(path).absolute())
     folder, _, name = whole.rpartition("/")
     return folder, without_codec(name)
-
-
-def _iso(stamp: str) -> str:
-    """The tool writes no colons into names."""
-    day, _, time = stamp.partition("T")
-    return f"{day}T{time.replace('-', ':')}"
 
 
 @dataclass

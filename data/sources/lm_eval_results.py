@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gembench.data.sources.files import clean_text, parse_json, read_bytes
-from gembench.data.sources.lm_eval_settings import mapping, settings_of, text
+from gembench.data.sources.files import parse_json, read_bytes
+from gembench.data.sources.lm_eval_settings import mapping, settings_of
+from gembench.data.sources.texts import clean_text, text_of
 from gembench.errors import SourceError
 
 MAX_BYTES = 1 << 28
@@ -85,15 +86,15 @@ def _results(content: Any, path: str) -> Results:
     config = mapping(content.get("config"))
     arguments = _arguments(config.get("model_args"))
     name, is_named = _model_name(content, config, arguments)
-    revision = arguments.get("revision") or text(config.get("model_revision"))
+    revision = arguments.get("revision") or text_of(config.get("model_revision"))
     if revision == _MOVING:
         revision = ""
     identity = {
         "model": name,
         "revision": revision,
         "model_args": ",".join(f"{key}={value}" for key, value in arguments.items() if key not in _OF_THE_MACHINE),
-        "chat_template": text(content.get("chat_template_sha"))[:16],
-        "system_instruction": text(content.get("system_instruction_sha"))[:16],
+        "chat_template": text_of(content.get("chat_template_sha"))[:16],
+        "system_instruction": text_of(content.get("system_instruction_sha"))[:16],
     }
     return Results(
         identity=identity,
@@ -133,10 +134,10 @@ def _arguments(model_args: object) -> dict[str, str]:
 def _model_name(content: dict[str, Any], config: dict[str, Any], arguments: dict[str, str]) -> tuple[str, bool]:
     """The model's name, and whether anybody gave it. Before 0.4.3 only the arguments have it."""
     given = next((arguments[key] for key in _NAMES if arguments.get(key)), "")
-    said = text(content.get("model_name"))
+    said = text_of(content.get("model_name"))
     if said and (given or not _RANDOM_NAME.fullmatch(said)):
         return said, True
-    return given or said or text(config.get("model")), bool(given)
+    return given or said or text_of(config.get("model")), bool(given)
 
 
 def _date(value: object) -> str:
@@ -187,7 +188,7 @@ def _aggregations(config: dict[str, Any]) -> dict[str, str]:
     if not isinstance(metrics, list):
         return {}
     return {
-        metric["metric"]: text(metric.get("aggregation"))
+        metric["metric"]: text_of(metric.get("aggregation"))
         for metric in metrics
         if isinstance(metric, dict) and isinstance(metric.get("metric"), str)
     }
@@ -195,7 +196,7 @@ def _aggregations(config: dict[str, Any]) -> dict[str, str]:
 
 def _model_columns(config: dict[str, Any], arguments: dict[str, str], revision: str) -> dict[str, object]:
     columns: dict[str, object] = {}
-    if commit := text(config.get("model_sha")) or revision:
+    if commit := text_of(config.get("model_sha")) or revision:
         columns["revision"] = commit
     num_parameters = config.get("model_num_parameters")
     if type(num_parameters) is int and 0 < num_parameters < 2**53:

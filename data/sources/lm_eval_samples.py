@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple
 
-from gembench.data.sources.files import clean_text
 from gembench.data.sources.lm_eval_blocks import read_blocks
 from gembench.data.sources.source import Remark
+from gembench.data.sources.texts import clean_text
 from gembench.extras import require_extra
 
 _MIN_HASH = 16

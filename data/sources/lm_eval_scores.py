@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gembench.data.sources.lm_eval_results import TaskResults
+from gembench.data.sources.scores import ROUNDING
 
 PREDICT_ONLY = "bypass"
 """The metric of --predict_only: it writes 999 for whatever was answered."""
@@ -29,7 +30,6 @@ _OF_EVERY_ROW = frozenset(
         *("doc_hash", "prompt_hash", "target_hash"),
     )
 )
-_ROUNDING = 1e-9
 _WORDS = {"true": 1.0, "false": 0.0}
 
 
@@ -100,7 +100,7 @@ def _number(value: Any) -> float:
 
 def first_outside(scores: NDArray[np.float64]) -> float | None:
     """The first score that is not in [0, 1]; None if all are, or are not finite."""
-    outside = scores[np.isfinite(scores) & ((scores < -_ROUNDING) | (scores > 1 + _ROUNDING))]
+    outside = scores[np.isfinite(scores) & ((scores < -ROUNDING) | (scores > 1 + ROUNDING))]
     return float(outside[0]) if outside.size else None
 
 

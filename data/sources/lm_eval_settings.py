@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from gembench.data.sources.files import clean_text
+from gembench.data.sources.texts import clean_text, text_of
 
 _SETTINGS = (
     "lm_eval_version",
@@ -34,11 +34,6 @@ def mapping(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def text(value: object) -> str:
-    """A text of JSON; empty if it is something else."""
-    return clean_text(value) if isinstance(value, str) else ""
-
-
 def settings_of(content: dict[str, Any]) -> dict[str, object]:
     """How a run was made, as the results file says: small and plain, to be kept with the answers."""
     config = mapping(content.get("config"))
@@ -48,7 +43,7 @@ def settings_of(content: dict[str, Any]) -> dict[str, object]:
         kept[key] = {clean_text(task): _plain(value) for task, value in mapping(content.get(key)).items()}
     # The tool's hash of all documents, prompts and targets of a task: equal where two models met the same prompts.
     hashes = mapping(content.get("task_hashes"))
-    kept["task_hashes"] = {clean_text(task): text(value)[:16] for task, value in hashes.items()}
+    kept["task_hashes"] = {clean_text(task): text_of(value)[:16] for task, value in hashes.items()}
     return kept
 
 

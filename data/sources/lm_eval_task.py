@@ -1,7 +1,6 @@
 """One task of a run of lm-evaluation-harness: of all its rows, one an answer, with a score."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gembench.data.outcomes import Outcome
 from gembench.data.sources.lm_eval_filters import choose_filter
 from gembench.data.sources.lm_eval_results import TaskResults
 from gembench.data.sources.lm_eval_samples import first_row, read_samples
@@ -22,7 +20,9 @@ from gembench.data.sources.lm_eval_scores import (
     metrics_of,
     scores_of,
 )
+from gembench.data.sources.scores import outcomes_of
 from gembench.data.sources.source import Choice, Remark
+from gembench.data.sources.texts import numbered
 
 _HASH_DIGITS = 16
 
@@ -72,7 +72,7 @@ def read_task(path: str, task: str, results: TaskResults, choice: Choice) -> Tas
     rows.target_hashes = list(compress(samples.target_hashes, is_kept))
     rows.queries = _query_ids(task, rows.doc_hashes, rows.target_hashes)
     rows.score = score
-    rows.outcome = np.where(np.isnan(score), np.uint8(Outcome.UNGRADED), np.uint8(Outcome.ANSWERED))
+    rows.outcome = outcomes_of(score)
     rows.decided_by = f"{metric},{filter_name}" if filter_name else metric
     figure = results.reported.get((metric, filter_name), math.nan)
     if 0 <= figure <= 1 and not lists_differ(values):
@@ -107,17 +107,10 @@ def _scores(
     return score
 
 
-def _query_ids(task: str, doc_hashes: Sequence[str], target_hashes: Sequence[str]) -> list[str]:
+def _query_ids(task: str, doc_hashes: Sequence[str], target_hashes: Sequence[str]) -> Sequence[str]:
     """Task, hashes and occurrence, as in gembench's own recordings: documents of the same text share their hashes."""
     ids = [
         f"{task}:{doc[:_HASH_DIGITS]}:{target[:_HASH_DIGITS]}"
         for doc, target in zip(doc_hashes, target_hashes, strict=True)
     ]
-    if len(set(ids)) == len(ids):
-        return ids
-    seen: Counter[str] = Counter()
-    for row, identifier in enumerate(ids):
-        seen[identifier] += 1
-        if seen[identifier] > 1:
-            ids[row] = f"{identifier}:{seen[identifier]}"
-    return ids
+    return numbered(ids, ":")

@@ -11,7 +11,7 @@ import fsspec
 import orjson
 import pyarrow as pa
 
-from gembench.data.sources.files import clean_text
+from gembench.data.sources.texts import clean_text, one_line
 from gembench.data.stores import is_url, local_path
 from gembench.errors import SourceError
 
@@ -56,7 +56,7 @@ def open_for_arrow(location: str) -> Iterator[pa.NativeFile]:
                 file = stack.enter_context(pa.OSFile(str(local_path(location))))
             yield file if codec is None else stack.enter_context(pa.CompressedInputStream(file, codec))
     except (OSError, ImportError, EOFError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(str(error)) or type(error).__name__
         raise SourceError(f"{location}: cannot be read: {reason}; is it whole?") from error
 
 

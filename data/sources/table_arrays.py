@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from gembench.data.npz import MISSING, read_npz
 from gembench.data.outcomes import Outcome
 from gembench.data.sources.files import MAX_BYTES, read_bytes
+from gembench.data.sources.scores import outcomes_of
 from gembench.data.sources.source import ModelLog
 from gembench.data.sources.streams import open_unpacked
+from gembench.data.sources.texts import reason
 from gembench.errors import GembenchError, SourceError
 
 
@@ -75,7 +77,7 @@ def read_npy_file(location: str) -> Iterator[ModelLog]:
             queries=queries,
             tasks=[""] * len(queries),
             score=score,
-            outcome=np.where(np.isnan(score), Outcome.NOT_ASKED, Outcome.ANSWERED).astype(np.uint8),
+            outcome=outcomes_of(score, Outcome.NOT_ASKED),
             num_rows=len(queries),
         )
 
@@ -85,9 +87,8 @@ def _load_matrix(location: str) -> NDArray[Any]:
     try:
         matrix = np.load(io.BytesIO(content), allow_pickle=False)
     except Exception as error:  # The header's parser raises what it likes on foreign bytes.
-        reason = " ".join(str(error).split())[:200]
         raise SourceError(
-            f"{location}: not an .npy file of plain numbers: {reason}; save it with numpy.save."
+            f"{location}: not an .npy file of plain numbers: {reason(error)[:200]}; save it with numpy.save."
         ) from error
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind not in "biuf" or not matrix.size:
         found = f"of type {matrix.dtype} and shape {matrix.shape}" if isinstance(matrix, np.ndarray) else "an archive"

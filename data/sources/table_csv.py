@@ -10,9 +10,9 @@ from typing import BinaryIO
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from gembench.data.sources.files import clean_text
 from gembench.data.sources.streams import open_for_arrow, open_unpacked, read_lines
 from gembench.data.sources.table_source import BLOCK_BYTES, explaining
+from gembench.data.sources.texts import reason
 from gembench.errors import SourceError
 
 
@@ -58,8 +58,7 @@ class CsvTable:
                         f"{self.file}, line {line}: {len(row)} fields, where the header has {len(self.names)}; "
                         f"the file is cut short there, or a text in it lacks its quotes."
                     )
-        reason = " ".join(clean_text(str(error)).split())[:300]
-        return SourceError(f"{self.file}: cannot be read: {reason}; write the file again.")
+        return SourceError(f"{self.file}: cannot be read: {reason(error)}; write the file again.")
 
     def _rows(self) -> Iterator[tuple[int, list[str]]]:
         """Each row after the header with the line on which it ends."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from gembench.data.sources.files import clean_text
 from gembench.data.sources.streams import parse_object, read_lines
 from gembench.data.sources.table_source import BLOCK_BYTES, explaining
+from gembench.data.sources.texts import clean_text
 from gembench.errors import SourceError
 
 LINES_PER_BATCH = 1 << 13

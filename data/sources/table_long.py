@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gembench.data.outcomes import Outcome
 from gembench.data.schema import COORDINATES
+from gembench.data.sources.scores import outcomes_of
 from gembench.data.sources.source import ModelLog, Remark
 from gembench.data.sources.table_columns import MODEL_TEXTS, QUERY_TEXTS, LongColumns
 from gembench.data.sources.table_source import Table
@@ -204,14 +205,13 @@ def _model_log(
 
 
 def _outcomes(table: Table, rows: _Rows, of_model: NDArray[np.intp], score: NDArray[np.float64]) -> NDArray[np.uint8]:
-    is_empty = np.isnan(score)
     if "outcome" not in rows.texts:
-        return np.where(is_empty, Outcome.NOT_ASKED, Outcome.ANSWERED).astype(np.uint8)
+        return outcomes_of(score, Outcome.NOT_ASKED)
     names, codes = rows.texts["outcome"]
     values = np.asarray([OUTCOMES.get(name, 255) for name in names], np.uint8)
     outcome = values[codes[of_model]]
     _refuse(table, of_model, outcome == 255, f"has an outcome that is none of {', '.join(OUTCOMES)}")
-    _refuse(table, of_model, (outcome == Outcome.ANSWERED) & is_empty, "is answered, but has no score")
+    _refuse(table, of_model, (outcome == Outcome.ANSWERED) & np.isnan(score), "is answered, but has no score")
     return outcome
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from gembench.data.sources.files import clean_text
+from gembench.data.sources.texts import reason
 from gembench.errors import SourceError
 
 BLOCK_BYTES = 32 << 20
@@ -49,5 +49,4 @@ def explaining(location: str) -> Iterator[None]:
         raise
     # Arrow raises ValueError, KeyError, OSError, MemoryError and its own; on foreign bytes any of them.
     except Exception as error:
-        reason = " ".join(clean_text(str(error)).split())[:300] or type(error).__name__
-        raise SourceError(f"{location}: cannot be read: {reason}; write the file again.") from error
+        raise SourceError(f"{location}: cannot be read: {reason(error)}; write the file again.") from error

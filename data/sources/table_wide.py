@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from gembench.data.outcomes import Outcome
+from gembench.data.sources.scores import outcomes_of
 from gembench.data.sources.source import ModelLog
 from gembench.data.sources.table_source import Table
 from gembench.data.sources.table_values import BadValueError, read_scores
@@ -73,6 +74,6 @@ def _model_log(
         queries=queries,
         tasks=[""] * len(queries),
         score=score,
-        outcome=np.where(np.isnan(score), Outcome.NOT_ASKED, Outcome.ANSWERED).astype(np.uint8),
+        outcome=outcomes_of(score, Outcome.NOT_ASKED),
         num_rows=len(queries),
     )

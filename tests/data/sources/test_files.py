@@ -7,7 +7,8 @@ import math
 import fsspec
 import pytest
 
-from gembench.data.sources.files import clean_text, find_files, parse_json, plain_settings, read_bytes, text_hash
+from gembench.data.sources.files import find_files, parse_json, plain_settings, read_bytes
+from gembench.data.sources.texts import clean_text, text_hash
 from gembench.errors import SourceError
 
 
