@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from operator import itemgetter, methodcaller
 from typing import Any, NamedTuple
 
+import orjson
+
 from gembench.data.sources.lm_eval_blocks import read_blocks
 from gembench.data.sources.source import Remark
 from gembench.data.sources.texts import clean_text
-from gembench.extras import require_extra
 
 _MIN_HASH = 16
 
@@ -27,22 +28,17 @@ class _Reader(NamedTuple):
         metric: of which the values are wanted.
         pick: the hashes, the filter and the value of a row.
         count: how often the metric's name is a key in the bytes of a row.
-        loads: the parser.
     """
 
     metric: str
     pick: Callable[[Any], tuple[Any, ...]]
     count: Callable[[bytes], int]
-    loads: Callable[[bytes], Any]
 
     @classmethod
     def of(cls, metric: str) -> "_Reader":
-        require_extra("import", "orjson")
-        import orjson
-
         key = json.dumps(metric, ensure_ascii=False).encode("utf-8", "surrogatepass") + b":"
         pick = itemgetter("doc_hash", "target_hash", "filter", metric)
-        return cls(metric, pick, methodcaller("count", key), orjson.loads)
+        return cls(metric, pick, methodcaller("count", key))
 
 
 class _BadRowError(Exception):
@@ -108,7 +104,7 @@ def _append_quickly(block: list[Any], reader: _Reader, samples: Samples) -> bool
     try:
         if set(map(reader.count, block)) != {1}:
             return False
-        docs, targets, filters, values = zip(*map(reader.pick, map(reader.loads, block)), strict=True)
+        docs, targets, filters, values = zip(*map(reader.pick, map(orjson.loads, block)), strict=True)
         hashes = [*docs, *targets]
         is_sound = "".join(hashes).encode("ascii").isalnum() and min(map(len, hashes)) >= _MIN_HASH
         "".join(filters)
@@ -185,7 +181,7 @@ def _parsed(raw: bytes, reader: _Reader) -> Any:
     """Python's own reader takes the NaN that the tool writes, and tells of keys that stand twice."""
     if reader.count(raw) <= 1:
         with contextlib.suppress(ValueError):
-            return reader.loads(raw)
+            return orjson.loads(raw)
     twice: list[str] = []
 
     def note(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
