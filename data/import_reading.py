@@ -74,17 +74,21 @@ def read_logs(
     keys = [_key(source, log, choice) for log in logs]
     done: dict[int, LogRead] = {}
 
-    def note(number: int, problem: str | None, *, was_spooled: bool = False) -> None:
-        parts = () if problem is not None else tuple(spool.parts(keys[number]) or ())
-        done[number] = LogRead(logs[number], parts, problem, was_spooled)
+    def note(number: int, parts: Sequence[Part], problem: str | None, *, was_spooled: bool) -> None:
+        done[number] = LogRead(logs[number], tuple(parts), problem, was_spooled)
         on_log(done[number])
+
+    def note_new(number: int, problem: str | None) -> None:
+        parts = spool.parts(keys[number]) if problem is None else None
+        note(number, parts or (), problem, was_spooled=False)
 
     unread = []
     for number, key in enumerate(keys):
-        if spool.parts(key) is not None:
-            note(number, None, was_spooled=True)
-        else:
+        parts = spool.parts(key)
+        if parts is None:
             unread.append(number)
+        else:
+            note(number, parts, None, was_spooled=True)
     # The largest first, so that the last process to end is not far behind the others.
     unread.sort(key=lambda number: -logs[number].num_bytes)
     module = cast(ModuleType, source).__name__
@@ -94,7 +98,7 @@ def read_logs(
     num_processes = min(num_processes, len(jobs))
     if num_processes <= 1:
         for number, job in jobs:
-            note(number, _read_log(*job, spool))
+            note_new(number, _read_log(*job, spool))
     else:
         with _pool(num_processes) as pool:
             # Processes start as work comes.
@@ -102,7 +106,7 @@ def read_logs(
                 numbers: dict[Future[str | None], int] = {pool.submit(_read_log, *job): number for number, job in jobs}
             try:
                 for future in as_completed(numbers):
-                    note(numbers.pop(future), future.result())
+                    note_new(numbers.pop(future), future.result())
             except BrokenProcessPool as error:
                 raise SourceError(
                     "a process that read logs was killed, perhaps because memory ran out; the same command goes on "

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from gembench.data.import_merge import Conflict
-from gembench.data.import_spool import Part
+from gembench.data.import_spool import Part, first_of_each_kind
 from gembench.data.metadata import MetadataReport
 from gembench.data.sources.source import Remark
 
@@ -138,12 +138,8 @@ def summary_of_import(report: ImportReport) -> dict[str, Any]:
 
 def kinds_of_remarks(parts: Iterable[Part]) -> list[Remark]:
     """The first remark of each kind over all logs, with the rows of all; those of most rows first."""
-    kinds: dict[str, Remark] = {}
-    for part in parts:
-        for remark in part.remarks:
-            first = kinds.get(remark.message, Remark(remark.file, remark.line, remark.message, 0))
-            kinds[remark.message] = Remark(first.file, first.line, first.message, first.num_rows + remark.num_rows)
-    return sorted(kinds.values(), key=lambda remark: -remark.num_rows)
+    kinds = first_of_each_kind(remark for part in parts for remark in part.remarks)
+    return sorted(kinds, key=lambda remark: -remark.num_rows)
 
 
 def settings_of_import(parts: Iterable[Part]) -> dict[str, Any]:

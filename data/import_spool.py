@@ -167,7 +167,7 @@ class Spool:
             "means": _means(columns["score"], layout.tasks, log.reported),
             "model_columns": dict(log.model_columns),
             "settings": dict(log.settings),
-            "remarks": [asdict(remark) for remark in _first_of_each_kind(log.remarks)],
+            "remarks": [asdict(remark) for remark in first_of_each_kind(log.remarks)],
         }
 
     def _write_list(self, layout: Layout) -> None:
@@ -219,8 +219,8 @@ def _means(score: NDArray[np.float64], tasks: Mapping[str, slice], reported: Map
     return means
 
 
-def _first_of_each_kind(remarks: Iterable[Remark]) -> list[Remark]:
-    """So that a log of a million strange rows is one remark."""
+def first_of_each_kind(remarks: Iterable[Remark]) -> list[Remark]:
+    """The first remark of each kind with the rows of all, so that a log of a million strange rows is one remark."""
     kinds: dict[str, Remark] = {}
     for remark in remarks:
         first = kinds.get(remark.message, Remark(remark.file, remark.line, remark.message, 0))
