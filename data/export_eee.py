@@ -47,6 +47,7 @@ def write(dataset: xr.Dataset, path: Path) -> set[str]:
     left_out = variables_beside(dataset, HELD)
     queries = read_values(dataset, "query").tolist()
     about_queries = coordinates_of(dataset, "query", queries)
+    about_models = coordinates_of(dataset, "model", read_values(dataset, "model").tolist())
     collection, tasks = _tasks(dataset, len(queries))
     if "task" in dataset.variables and not read_values(dataset, "task").all():
         left_out.add("task")  # A query without a task beside others with one is of the collection.
@@ -59,9 +60,8 @@ def write(dataset: xr.Dataset, path: Path) -> set[str]:
         if not is_asked.any():
             left_out.add("model")
             continue
-        (about,) = coordinates_of(dataset, "model", [cells.model])
-        run = _run(collection, cells.model, seconds_since_1970, about)
-        _write_model(path, run, dataset, tasks, cells, about_queries)
+        run = _run(collection, cells.model, seconds_since_1970, about_models[cells.position])
+        _write_model(path, run, dataset, tasks, cells, queries, about_queries)
     return left_out if was_asked.all() else left_out | {"query"}
 
 
@@ -105,11 +105,11 @@ def _write_model(
     dataset: xr.Dataset,
     tasks: list[Task],
     cells: ModelCells,
+    queries: list[str],
     about_queries: list[dict[str, object]],
 ) -> None:
     (path / run.folder).mkdir(parents=True, exist_ok=True)
     checksum, num_rows = hashlib.sha256(), 0
-    queries = read_values(dataset, "query").tolist()
     with (path / run.samples_path).open("xb") as file:
         for record in sample_records(run, tasks, cells, queries, about_queries):
             line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)

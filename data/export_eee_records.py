@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from gembench.data.export_cells import ModelCells
 from gembench.data.outcomes import Outcome
+from gembench.data.sources.every_eval_ever_results import OWN_GRADED, OWN_LIBRARY
 
 SCHEMA_VERSION = "0.3.0"
-LIBRARY = "gembench"
-ACCURACY, MEAN_SCORE = "accuracy", "mean_score"
+ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +65,13 @@ def aggregate_record(
         "evaluation_id": run.evaluation_id,
         "retrieved_timestamp": run.seconds_since_1970,
         "source_metadata": {
-            "source_name": LIBRARY,
+            "source_name": OWN_LIBRARY,
             "source_type": "evaluation_run",
             "source_organization_name": "unknown",
             "evaluator_relationship": "other",
         },
         "eval_library": {
-            "name": LIBRARY,
+            "name": OWN_LIBRARY,
             "version": version("gembench"),
             "additional_details": {"tasks": has_tasks, **_plain_attributes(dataset)},
         },
@@ -109,7 +109,7 @@ def _answered(task: Task, cells: ModelCells) -> NDArray[np.bool_]:
 
 
 def _metric(cells: ModelCells) -> str:
-    return MEAN_SCORE if "score" in cells.values else ACCURACY
+    return OWN_GRADED if "score" in cells.values else ACCURACY
 
 
 def _result(task: Task, cells: ModelCells) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from gembench.data.cells import read_values
 from gembench.data.export_cells import ModelCells, each_model
 from gembench.data.outcomes import Outcome
 from gembench.data.schema import CELL, COORDINATES, MODEL, QUERY, VARIABLES
+from gembench.data.sources.table_parquet import OWN_KEY
 
 BYTES_PER_ROW_GROUP = 64 << 20
-OWN_KEY = b"gembench"
-"""In the file's metadata: its ids are final (see `data/sources/table.py`)."""
 CELL_TYPES = {
     "correct": pa.int8(),
     "score": pa.float32(),

@@ -20,7 +20,7 @@ import numpy as np
 
 from gembench.data.sources.every_eval_ever_choice import Candidate, candidates_of, choose, scores_of
 from gembench.data.sources.every_eval_ever_queries import Answers, answers_of
-from gembench.data.sources.every_eval_ever_results import Aggregate, read_aggregate
+from gembench.data.sources.every_eval_ever_results import OWN_GRADED, Aggregate, read_aggregate
 from gembench.data.sources.every_eval_ever_rows import TEXTS, read_samples
 from gembench.data.sources.files import find_files, parse_json, read_bytes
 from gembench.data.sources.source import Choice, Log, ModelLog, Remark
@@ -28,8 +28,6 @@ from gembench.data.sources.streams import CODECS, without_codec
 from gembench.errors import SourceError
 
 SAMPLES = "_samples.jsonl"
-OWN_GRADED = "mean_score"
-"""The metric of `gembench export` where scores and what is right are two things."""
 
 
 def find_logs(places: Sequence[str]) -> list[Log]:

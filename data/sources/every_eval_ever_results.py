@@ -11,6 +11,9 @@ from gembench.data.sources.texts import clean_text, text_of
 from gembench.errors import SourceError
 
 OWN_LIBRARY = "gembench"
+"""The library of what `gembench export` wrote."""
+OWN_GRADED = "mean_score"
+"""Its metric where scores and what is right are two things."""
 
 
 @dataclass(frozen=True)

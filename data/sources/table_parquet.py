@@ -11,7 +11,7 @@ from gembench.data.sources.table_source import explaining
 
 CELLS_PER_BATCH = 1 << 22
 OWN_KEY = b"gembench"
-"""A key of the metadata of Parquet files that `gembench export` wrote."""
+"""A key of the metadata of Parquet files that `gembench export` wrote: their ids are final."""
 
 
 @dataclass(frozen=True)
