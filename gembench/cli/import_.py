@@ -7,14 +7,13 @@ from typing import Any
 
 import click
 
+from gembench.cli.exit_codes import SOME_FAILED
 from gembench.cli.import_options import ImportChoice, import_options
 from gembench.cli.metadata_options import MetadataChoice, metadata_options
 from gembench.cli.option_groups import take_group
 from gembench.cli.options import json_option
 from gembench.cli.outputs import STDOUT, check_output, write_output
 from gembench.data.sources import catalog
-
-EXIT_SOME_FAILED = 3
 
 
 class FormatName(click.ParamType[str]):
@@ -81,4 +80,4 @@ def import_(
         write_output(json_path, report.to_json())
     if str(json_path) != STDOUT:
         print_report(report)
-    return EXIT_SOME_FAILED if report.unusable_logs else 0
+    return SOME_FAILED if report.unusable_logs else 0

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
+from gembench.cli.exit_codes import FAILED, INTERRUPTED
 from gembench.cli.export import export
 from gembench.cli.gems import gems
 from gembench.cli.import_ import import_
@@ -22,8 +23,6 @@ from gembench.cli.synth import synth
 from gembench.cli.tensors import tensors
 from gembench.errors import GembenchError
 
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
 DEBUG_VARIABLE = "GEMBENCH_DEBUG"
 
 
@@ -41,7 +40,7 @@ class Commands(click.Group):
             exit_code = super().main(args, prog_name, standalone_mode=False, obj=command_line)
             sys.stdout.flush()
         except (click.Abort, KeyboardInterrupt):
-            return _explain("interrupted.", EXIT_INTERRUPTED)
+            return _explain("interrupted.", INTERRUPTED)
         except click.ClickException as error:
             return _explain_usage(error)
         except GembenchError as error:
@@ -49,11 +48,11 @@ class Commands(click.Group):
         except BrokenPipeError:
             # Whoever read our output has gone, as `head` does; Python's last flush must not meet the closed pipe again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return EXIT_FAILED
+            return FAILED
         except Exception as error:
             summary = f"{type(error).__name__}: {error}".splitlines()[0]
             return _explain(
-                f"error: unexpected {summary} (set {DEBUG_VARIABLE}=1 to see where, and please report it)", EXIT_FAILED
+                f"error: unexpected {summary} (set {DEBUG_VARIABLE}=1 to see where, and please report it)", FAILED
             )
         return exit_code if isinstance(exit_code, int) else 0
 
@@ -99,7 +98,7 @@ for command in (simulate, recommend, search, leaderboard, record, import_, expor
 def main() -> NoReturn:
     """The entry point of the `gembench` script."""
     exit_code = cli.run(None, "gembench")
-    if exit_code == EXIT_INTERRUPTED:
+    if exit_code == INTERRUPTED:
         # Threads that compute in XLA cannot be stopped, and a normal exit would wait for them.
         sys.stdout.flush()
         sys.stderr.flush()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gembench.cli.exit_codes import SOME_FAILED
 from gembench.cli.fetching import download_cache, fetch_files, look_at
 from gembench.cli.model_options import ModelChoice, model_options
 from gembench.cli.option_groups import take_group
@@ -23,8 +24,6 @@ from gembench.cli.worker_options import WorkerChoice, worker_options
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TextIO
-
-EXIT_SOME_FAILED = 3
 
 
 @click.command(short_help="Record once what checkpoints answer.")
@@ -62,7 +61,7 @@ def record(output: str | None, retry_failed: bool, dry_run: bool, json_path: Pat
 
         preflights = list(look_at(sources).values())
         print_plan(preflights, len(questions.queries), json_path)
-        return 0 if all(one.can_run for one in preflights) else EXIT_SOME_FAILED
+        return 0 if all(one.can_run for one in preflights) else SOME_FAILED
 
     from gembench.cli.record_progress import RecordProgress
     from gembench.cli.record_report import print_report, report
@@ -113,7 +112,7 @@ def record(output: str | None, retry_failed: bool, dry_run: bool, json_path: Pat
             print(json.dumps(report(recording.location, digest, rows, progress)), file=events)
     if str(json_path) != STDOUT:
         print_report(recording.location, digest, rows, progress)
-    return EXIT_SOME_FAILED if any(row.status.is_failure for row in rows) else 0
+    return SOME_FAILED if any(row.status.is_failure for row in rows) else 0
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from gembench.cli.exit_codes import SOME_FAILED
 from gembench.cli.model_options import ModelChoice, model_options
 from gembench.cli.option_groups import take_group
 from gembench.cli.options import OutputFile, json_option, min_coverage_option
@@ -18,7 +19,6 @@ from gembench.cli.search_options import SearchChoice, search_options
 from gembench.cli.suite_options import SuiteChoice, suite_options
 from gembench.cli.worker_options import WorkerChoice, worker_options
 
-EXIT_SOME_FAILED = 3
 REPLAY = "replay"
 
 
@@ -122,7 +122,7 @@ def search(
         print_report(found)
     if found.card.ended == "interrupted":
         raise KeyboardInterrupt
-    return EXIT_SOME_FAILED if found.card.failed else 0
+    return SOME_FAILED if found.card.failed else 0
 
 
 def _check_replay(models: ModelChoice, suite: SuiteChoice, tensor: str | None) -> None:
@@ -145,4 +145,4 @@ def _plan_live(
     check(choice, can_run, num_queries, rates)
     contest = decide(choice, rates, len(can_run), num_queries)
     print_plan(contest, planned(contest, rates), rates, cannot_run, json_path)
-    return EXIT_SOME_FAILED if cannot_run else 0
+    return SOME_FAILED if cannot_run else 0
