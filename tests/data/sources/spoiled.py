@@ -4,10 +4,13 @@ import copy
 import json
 import math
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gembench.data.outcomes import Outcome
@@ -19,9 +22,22 @@ JUNK = (
     *("", "x", "C", "I", "1", "NaN", "../x", "a/b", "a\0b", "\ud800", "ä|é", "[/]", "x" * 300),
     *([], {}, [[]], [None], [1, 2], ["a"], {"": 0}, {"value": "C"}, {"a": {"b": [1]}}, [{}]),
 )
-
-
 SEEDS = st.integers(0, 2**64 - 1)
+HOWEVER_SLOW: dict[str, Any] = {
+    "deadline": None,
+    "database": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+def with_some(**spoiled: st.SearchStrategy[Any]) -> Callable[[Any], Any]:
+    """A test that is run with some hundred spoiled logs, the same each time."""
+    return lambda test: settings(max_examples=300, derandomize=True, **HOWEVER_SLOW)(given(**spoiled)(test))
+
+
+def with_very_many(**spoiled: st.SearchStrategy[Any]) -> Callable[[Any], Any]:
+    """A test that is run with others each time, where fuzzing is asked for."""
+    return lambda test: pytest.mark.fuzz(settings(max_examples=100_000, **HOWEVER_SLOW)(given(**spoiled)(test)))
 
 
 def spoiled_json(document: Any) -> st.SearchStrategy[bytes]:

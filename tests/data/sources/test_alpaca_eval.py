@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoiled import read_all, spoiled_json, survives
+from spoiled import read_all, spoiled_json, survives, with_some, with_very_many
 
 from gembench.data.outcomes import Outcome
 from gembench.data.sources import alpaca_eval
@@ -209,17 +208,13 @@ def read_spoiled(folder, data, metric):
 
 
 SPOILED = {"data": spoiled_json(ROWS), "metric": st.sampled_from(alpaca_eval.METRICS)}
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_some(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line(tmp_path, data, metric):
     read_spoiled(tmp_path, data, metric)
 
 
-@pytest.mark.fuzz
-@settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_very_many(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line_often(tmp_path, data, metric):
     read_spoiled(tmp_path, data, metric)

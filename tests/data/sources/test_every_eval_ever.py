@@ -7,9 +7,8 @@ import re
 import numpy as np
 import pytest
 from eee_records import UUID, aggregate, result, sample, write_run
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoiled import read_all, spoiled_bytes, spoiled_json, survives
+from spoiled import read_all, spoiled_bytes, spoiled_json, survives, with_some, with_very_many
 
 from gembench.data.outcomes import Outcome
 from gembench.data.sources import every_eval_ever
@@ -284,7 +283,6 @@ SPOILED = {
     | spoiled_bytes("\n".join(map(json.dumps, ROWS)).encode()),
     "choice": st.sampled_from([Choice(), Choice(metric="acc"), Choice(filter_name="none")]),
 }
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def read_spoiled(folder, record, samples, choice):
@@ -293,14 +291,11 @@ def read_spoiled(folder, record, samples, choice):
     survives(every_eval_ever, folder, choice)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_some(**SPOILED)
 def test_whatever_is_wrong_in_a_run_is_one_clear_line(tmp_path, record, samples, choice):
     read_spoiled(tmp_path, record, samples, choice)
 
 
-@pytest.mark.fuzz
-@settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_very_many(**SPOILED)
 def test_whatever_is_wrong_in_a_run_is_one_clear_line_often(tmp_path, record, samples, choice):
     read_spoiled(tmp_path, record, samples, choice)

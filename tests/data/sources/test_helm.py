@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from spoiled import read_all, spoiled_json, survives
+from spoiled import read_all, spoiled_json, survives, with_some, with_very_many
 
 from gembench.data.outcomes import Outcome
 from gembench.data.sources import helm
@@ -233,7 +232,6 @@ SPOILED = {
     ),
     "metric": st.sampled_from((None, None, "exact_match", "inference_runtime")),
 }
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def read_spoiled(folder, files, metric):
@@ -243,14 +241,11 @@ def read_spoiled(folder, files, metric):
     survives(helm, folder, Choice(metric=metric))
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_some(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line(tmp_path, files, metric):
     read_spoiled(tmp_path, files, metric)
 
 
-@pytest.mark.fuzz
-@settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_very_many(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line_often(tmp_path, files, metric):
     read_spoiled(tmp_path, files, metric)

@@ -5,10 +5,9 @@ import io
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from inspect_logs import header, sample, write_eval, write_json, write_members
-from spoiled import read_all, spoiled_bytes, spoiled_json, survives
+from spoiled import read_all, spoiled_bytes, spoiled_json, survives, with_some, with_very_many
 
 from gembench.data.sources import inspect_ai, inspect_archive
 from gembench.data.sources.inspect_archive import zipfile
@@ -125,7 +124,6 @@ SPOILED = {
     ),
     "metric": st.sampled_from((None, None, "match", "keyed/a", "b")),
 }
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def read_spoiled(folder, log, metric):
@@ -141,14 +139,11 @@ def test_the_whole_logs_that_are_spoiled_can_be_read(tmp_path):
     assert survives(inspect_ai, write_json(tmp_path / "b", copy.deepcopy(HEAD), SAMPLES))
 
 
-@settings(max_examples=200, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_some(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line(tmp_path, log, metric):
     read_spoiled(tmp_path, log, metric)
 
 
-@pytest.mark.fuzz
-@settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_very_many(**SPOILED)
 def test_whatever_is_wrong_in_a_file_is_one_clear_line_often(tmp_path, log, metric):
     read_spoiled(tmp_path, log, metric)

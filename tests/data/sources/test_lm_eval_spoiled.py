@@ -4,10 +4,9 @@ import gzip
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lm_eval_rows import DATE, as_lines, configs, results, row, write_log
-from spoiled import read_all, spoiled_bytes, spoiled_json, survives
+from spoiled import read_all, spoiled_bytes, spoiled_json, survives, with_some, with_very_many
 
 from gembench.data.sources import files, lm_eval, lm_eval_blocks
 from gembench.data.sources.source import Choice
@@ -175,7 +174,6 @@ def spoiled_packed(draw: st.DrawFn) -> tuple[str, bytes]:
 
 
 SPOILED = {"content": st.one_of(st.just(b""), spoiled_json(CONTENT)), "samples": spoiled_packed(), "choice": CHOICES}
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 def read_spoiled(folder, content, samples, choice):
@@ -191,14 +189,11 @@ def read_spoiled(folder, content, samples, choice):
     return survives(lm_eval, folder, choice)
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_some(**SPOILED)
 def test_whatever_is_wrong_in_a_log_is_one_clear_line(tmp_path, content, samples, choice):
     read_spoiled(tmp_path, content, samples, choice)
 
 
-@pytest.mark.fuzz
-@settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
-@given(**SPOILED)
+@with_very_many(**SPOILED)
 def test_whatever_is_wrong_in_a_log_is_one_clear_line_often(tmp_path, content, samples, choice):
     read_spoiled(tmp_path, content, samples, choice)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
-from spoiled import read_all, spoiled_bytes, spoiled_json, survives
+from spoiled import read_all, spoiled_bytes, spoiled_json, survives, with_some, with_very_many
 
 from gembench.data.outcomes import Outcome
 from gembench.data.sources import table, table_long
@@ -425,19 +425,15 @@ SPOILED = {
     "shuffled.jsonl": spoiled_json(OBJECTS).map(lambda text: text.strip(b"[]").replace(b"}, {", b"}\n{")),
 }
 FILES = st.sampled_from(list(SPOILED)).flatmap(lambda name: st.tuples(st.just(name), SPOILED[name]))
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
-@settings(max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=QUIET)
-@given(file=FILES)
+@with_some(file=FILES)
 def test_whatever_is_wrong_in_a_table_is_one_clear_line(tmp_path, file):
     name, content = file
     survives(table, write(tmp_path / name, content))
 
 
-@pytest.mark.fuzz
-@settings(max_examples=100_000, deadline=None, database=None, suppress_health_check=QUIET)
-@given(file=FILES)
+@with_very_many(file=FILES)
 def test_whatever_is_wrong_in_a_table_is_one_clear_line_often(tmp_path, file):
     name, content = file
     survives(table, write(tmp_path / name, content))
