@@ -6,29 +6,19 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from boards import CARD, make_benchmark, make_published, make_scores
-from hypothesis import given
-from hypothesis import strategies as st
+from boards import CARD, make_published, make_scores
+from sites import BENCHMARK, BETTER, HALF, PUBLISHED, REFERENCE, pages_of, squeezed
 
 from gembench.errors import BenchmarkError
-from gembench.leaderboard.benchmark import BenchmarkTensor
 from gembench.leaderboard.result_file import make_result
 from gembench.leaderboard.site.board import make_board, mean_recall
 from gembench.leaderboard.site.build import SiteError, build_site
-from gembench.leaderboard.site.links import LinkedText, atlas_page, linked_text, policy_page
+from gembench.leaderboard.site.links import policy_page
 from gembench.leaderboard.site.policy_page import commands
-
-BENCHMARK = make_benchmark(("oak", "elm"), (10, 50))
-HALF = np.full((4, 50), 2)
-REFERENCE = make_published(BENCHMARK, "reference", np.full((4, 50), 4))
-BETTER = make_published(BENCHMARK, "better", HALF, is_submission=True, pulls=150, seconds=25.0)
-WORSE = make_published(BENCHMARK, "worse", np.full((4, 50), 8), seconds=200.0)
-PUBLISHED = (REFERENCE, WORSE, BETTER)
 
 HOSTILE = (
     "<script>hacked()</script>\"'><img src=x onerror=hacked()></title></style></textarea></pre>"
@@ -37,43 +27,11 @@ HOSTILE = (
 SEEN_HOSTILE = HOSTILE.replace("\u202e", "\ufffd")
 
 
-class Page(HTMLParser):
-    """What a browser makes of a page: its tags with their attributes, the texts between, and its inline code."""
-
-    def __init__(self, html):
-        super().__init__(convert_charrefs=True)
-        self.tags, self.texts, self.code = [], [], {"script": [], "style": []}
-        self._inside = None
-        self.feed(html)
-        self.text = "".join(self.texts)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
-        self._inside = tag if tag in self.code else None
-
-    def handle_endtag(self, tag):
-        self._inside = None
-
-    def handle_data(self, data):
-        (self.texts if self._inside is None else self.code[self._inside]).append(data)
-
-    def links(self):
-        return [attributes["href"] for tag, attributes in self.tags if tag == "a"]
-
-
-def pages_of(folder):
-    return {place.name: Page(place.read_text(encoding="utf-8")) for place in folder.glob("*.html")}
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     build_site(folder, BENCHMARK, PUBLISHED)
     return folder
-
-
-def squeezed(page):
-    return re.sub(r"\s+", " ", " ".join(page.texts))
 
 
 def test_every_link_between_pages_leads_to_a_page_and_every_policy_has_one(site):
@@ -206,59 +164,6 @@ def test_a_source_is_a_link_that_tells_its_target_nothing(tmp_path):
     assert "Ann, see https://example.org/a?b=1&c=2." in page.text
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("javascript:alert(1)", LinkedText("javascript:alert(1)")),
-        ("data:text/html,hello", LinkedText("data:text/html,hello")),
-        ("ftp://example.org", LinkedText("ftp://example.org")),
-        ("//example.org/x", LinkedText("//example.org/x")),
-        ("https://bank.example@evil.example/", LinkedText("https://bank.example@evil.example/")),
-        ("https://[broken", LinkedText("https://[broken")),
-        ("Audibert, COLT 2010, figure 1", LinkedText("Audibert, COLT 2010, figure 1")),
-        ("http://a.example", LinkedText("", "http://a.example", "http://a.example")),
-        (
-            'see https://a.example/"onclick=x',
-            LinkedText("see ", "https://a.example/", "https://a.example/", '"onclick=x'),
-        ),
-        (
-            "Us, arXiv 2601.22157, eq. 3",
-            LinkedText("Us, ", "arXiv 2601.22157", "https://arxiv.org/abs/2601.22157", ", eq. 3"),
-        ),
-        ("arXiv:1306.4321v2", LinkedText("", "arXiv:1306.4321v2", "https://arxiv.org/abs/1306.4321v2")),
-        (
-            "JASA 100, doi:10.1198/016214504000000539.",
-            LinkedText(
-                "JASA 100, doi:", "10.1198/016214504000000539", "https://doi.org/10.1198/016214504000000539", "."
-            ),
-        ),
-    ],
-)
-def test_only_web_addresses_arxiv_ids_and_dois_are_linked(text, expected):
-    assert linked_text(text) == expected
-
-
-@given(text=st.text() | st.from_regex(r".{0,9}(https?://|arxiv:|10\.1234/).{0,30}"))
-def test_no_text_is_lost_or_changed_around_a_link(text):
-    part = linked_text(text)
-    assert part.before + part.linked + part.after == text
-    assert part.url == "" or re.fullmatch(r"(?i:https?)://[!#-&(-;=?-_a-z~]+", part.url)
-
-
-@given(names=st.lists(st.text(max_size=12) | st.text("aAbB.~/-_ ", max_size=4), min_size=2, max_size=8, unique=True))
-def test_page_names_are_safe_and_differ_wherever_names_do(names):
-    for page_of in (policy_page, atlas_page):
-        pages = [page_of(name) for name in names]
-        assert len({page.lower() for page in pages}) == len(names)
-        for page in pages:
-            assert re.fullmatch(r"(policy|atlas)-[a-z0-9._-]*(~[0-9a-f]{16})?\.html", page)
-
-
-def test_nobody_takes_anothers_page_by_choosing_its_name():
-    page = policy_page("Greedy!")
-    assert policy_page(page.removeprefix("policy-").removesuffix(".html")) != page
-
-
 def test_a_name_adds_no_word_and_no_command_to_what_a_reader_copies():
     name = "x; rm -rf ~ `id` $(id) 'q'"
     card = replace(CARD, name=name, policy_class="A && b", hyper_parameters={"c": "| d"})
@@ -351,63 +256,6 @@ def test_a_result_of_another_benchmark_is_refused():
     other = replace(BETTER, result=replace(BETTER.result, benchmark="0"))
     with pytest.raises(BenchmarkError, match="better: the benchmark's version"):
         make_board(BENCHMARK, [REFERENCE, other], (), ())
-
-
-DIGESTS = tuple(f"sha256:{letter * 64}" for letter in "ab")
-HIDDEN = replace(
-    make_benchmark(DIGESTS, (10,), runs=30, seed=7),
-    version="test-private",
-    tensors=tuple(BenchmarkTensor(digest, digest, "/secret/tree.zarr") for digest in DIGESTS),
-)
-
-
-def hidden_result(name, rank, benchmark=HIDDEN):
-    return make_result(benchmark, make_scores(benchmark, name, rank))
-
-
-def test_hidden_tensors_have_a_ranking_of_their_own_and_no_name_but_their_digests(tmp_path):
-    private = [hidden_result("reference", 2), hidden_result("better", 3), hidden_result("unpublished", 1)]
-    build_site(tmp_path, BENCHMARK, PUBLISHED, private=private)
-    pages = pages_of(tmp_path)
-    text = squeezed(pages["index.html"])
-    hidden = text.split("Ranking on hidden tensors")[1].split("Quality against cost")[0]
-    assert "30 runs in each of 2 cells, seed 7" in hidden
-    assert re.findall(r"(\d) (unpublished|reference|better) .*?(\d\.\d+) ", hidden) == [
-        ("1", "unpublished", "0.500"),
-        ("2", "reference", "1.00"),
-        ("3", "better", "1.50"),
-    ]
-    assert all(digest in hidden for digest in DIGESTS)
-    assert policy_page("unpublished") not in pages["index.html"].links()
-    assert "3 on hidden tensors" in squeezed(pages["policy-better.html"])
-    assert not any("secret" in place.read_text(encoding="utf-8") for place in tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("results", "message"),
-    [
-        (lambda: [hidden_result("reference", 2, replace(HIDDEN, version="other-private"))], "'test-private'"),
-        (
-            lambda: [hidden_result("reference", 2, make_benchmark(("my secret tree",), version="test-private"))],
-            "a hidden tensor is called my secret tree, not by its digest",
-        ),
-        (lambda: [hidden_result("better", 2)], "the reference, reference, is not among the scores"),
-        (
-            lambda: [hidden_result("reference", 2), hidden_result("better", 2, replace(HIDDEN, seed=8))],
-            "better: the benchmark's seed",
-        ),
-        (
-            lambda: [
-                hidden_result("reference", 2),
-                hidden_result("better", 2, replace(HIDDEN, tensors=HIDDEN.tensors[:1])),
-            ],
-            "better: was not scored on the cells",
-        ),
-    ],
-)
-def test_private_results_that_do_not_belong_together_or_tell_too_much_are_refused(results, message):
-    with pytest.raises(BenchmarkError, match=message):
-        make_board(BENCHMARK, PUBLISHED, results(), ())
 
 
 def test_recall_over_tensors_is_the_mean_of_the_tensors_and_its_interval_is_of_runs():
