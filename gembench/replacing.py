@@ -14,7 +14,8 @@ def folder_beside(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    workplace = path.absolute().parent / f".{path.name}.{uuid.uuid4().hex}.partial"
+    start = path.name[:40]  # The longest name that a file can have leaves no room for more.
+    workplace = path.absolute().parent / f".{start}.{uuid.uuid4().hex}.partial"
     workplace.mkdir()
     try:
         yield workplace

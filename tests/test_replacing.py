@@ -48,3 +48,11 @@ def test_a_file_takes_the_place_of_another(tmp_path):
         put_in_place(workplace / "file", path)
     assert path.read_text() == "new"
     assert names_in(tmp_path) == ["file"]
+
+
+def test_the_longest_name_that_a_file_can_have_is_not_too_long(tmp_path):
+    path = tmp_path / ("x" * 255)
+    with folder_beside(path) as workplace:
+        (workplace / path.name).write_text("new")
+        put_in_place(workplace / path.name, path)
+    assert path.read_text() == "new"
