@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import time
 
 import numpy as np
 import pytest
@@ -65,7 +66,17 @@ def test_what_the_tensor_says_of_models_is_had_for_those_of_the_race_in_their_or
     np.testing.assert_array_equal(prior, np.asarray(expected, np.float32))
 
 
-def test_dates_that_are_texts_become_days_too(tmp_path):
+@pytest.fixture
+def in_tokyo():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_dates_that_are_texts_become_days_too_wherever_one_is(tmp_path):
     created = ["1970-01-02", "", "1970-01-03T12:00:00+00:00", "1970-01-03T12:00:00"]
     tensor = make_tensor(np.ones((4, 2), np.int8), list("abcd"), ["q1", "q2"], model_coordinates={"created": created})
     write_tensor(tensor, tmp_path / "dated.zarr")
