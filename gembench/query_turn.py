@@ -100,6 +100,8 @@ def absorb_answers(
         ((queries < UNSEEN) | (queries >= num_queries)).any(axis=1),
         (before != UNSEEN).any(axis=1) | is_repeated.any(axis=1),
     )
+    # To write where nothing stood has XLA read before it writes, and so not copy the matrix.
+    cells = jnp.where(before == UNSEEN, cells, books.answers.size)
     matrix = books.answers.reshape(-1).at[cells].set(answers, mode="drop").reshape(books.answers.shape)
     books = Books(ledger, matrix)
     step = Step(setting.seen_problem, index, repeat, budget - ledger.spent)
