@@ -139,7 +139,7 @@ def run_program(
     """Replay the runs from number `first_run` on, as many as the program takes; `knowledge` is of `study`."""
     seed_words = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
     run = np.arange(first_run, first_run + program.num_runs, dtype=np.uint32)
-    placed = jax.device_put((race.correct, *limits, seed_words, knowledge, run), _shardings())
+    placed = jax.device_put((race.correct, *limits, seed_words, tuple(jax.tree.leaves(knowledge)), run), _shardings())
     recommended, by_model, faults, entries, length, distinct = map(np.asarray, _compiled(program)(*placed))
     pulls, loads = by_model[:, :, 0], by_model[:, :, 2]
     # No matrix product: its order of summation, and so its last bit, would depend on the number of runs.
@@ -214,7 +214,7 @@ def _arguments(program: Program) -> tuple[Any, ...]:
         jax.ShapeDtypeStruct((), jnp.int32),
         jax.ShapeDtypeStruct((num_stages,), jnp.int32),
         jax.ShapeDtypeStruct((2,), jnp.uint32),
-        knowledge_shape(program.setting),
+        tuple(jax.tree.leaves(knowledge_shape(program.setting))),
         jax.ShapeDtypeStruct((program.num_runs,), jnp.uint32),
     )
 
@@ -246,11 +246,13 @@ def _replay(
     budget: Array,
     repeats: Array,
     seed_words: Array,
-    knowledge: Knowledge,
+    knowledge_leaves: tuple[Array, ...],
     run: Array,
 ) -> tuple[Array, ...]:
     """One device's share of the runs: what is recommended, the books, the faults, the log and the distinct queries."""
     setting = program.setting
+    # Policies have trees of their own classes, which a kept program could not name.
+    knowledge = jax.tree.unflatten(jax.tree.structure(knowledge_shape(setting)), knowledge_leaves)
     batch, state = start_runs(setting, correct, Limits(budget, repeats), seed_words, run, knowledge)
     for index, stage in enumerate(setting.policy.plan(setting.problem)):
         state = replay_stage(setting, index, stage, batch, state)
