@@ -67,8 +67,8 @@ def background_of(history, num_models):
     return Background(np.asarray(history, np.int8), np.full(num_models, np.nan, np.float32))
 
 
-def play(policy, correct, budget, history=None, seed=0, run=0):
-    """The run of a policy on answers `correct` [M, Q], as `simulate` would play it."""
+def play(policy, correct, budget, history=None, seed=0, run=0, failing=None):
+    """The run of a policy on answers `correct` [M, Q], as `simulate` would play it; a model may fail after one ask."""
     correct = np.asarray(correct, np.int8)
     num_models, num_queries = correct.shape
     problem = Problem(num_models, num_queries, budget)
@@ -79,12 +79,14 @@ def play(policy, correct, budget, history=None, seed=0, run=0):
     background = no_background(num_models, num_queries) if history is None else background_of(history, num_models)
     knowledge = study(background)
     answers, decisions, turns, num_asks = np.full_like(correct, UNSEEN), hashlib.sha256(), [], 0
+    is_out = np.zeros(num_models, bool)
 
     def seen():
-        tally = Tally(
-            jnp.asarray((answers != UNSEEN).sum(axis=1), jnp.int32), jnp.asarray((answers == 1).sum(axis=1), jnp.int32)
+        shown = np.where(is_out[:, None], 0, answers)
+        pulls, right = (shown != UNSEEN).sum(axis=1), (shown == 1).sum(axis=1)
+        return Seen(
+            Tally(jnp.asarray(pulls, jnp.int32), jnp.asarray(right, jnp.int32)), jnp.asarray(shown), order, knowledge
         )
-        return Seen(tally, jnp.asarray(answers), order, knowledge)
 
     def left():
         return jnp.int32(budget - (answers != UNSEEN).sum())
@@ -106,7 +108,7 @@ def play(policy, correct, budget, history=None, seed=0, run=0):
             given = np.full(queries.shape, UNSEEN, np.int8)
             for row, model in enumerate(models.tolist()):
                 for column, query in enumerate(queries[row].tolist()):
-                    if query == UNSEEN:
+                    if query == UNSEEN or is_out[model]:
                         continue
                     assert 0 <= query < num_queries
                     assert answers[model, query] == UNSEEN, f"model {model} is asked query {query} twice"
@@ -116,6 +118,9 @@ def play(policy, correct, budget, history=None, seed=0, run=0):
             turns.append(Turn(key, index, models, queries, before, answers.copy()))
             memory = learn(jnp.int32(repeat), left(), QueryAsk(*asked), jnp.asarray(given), seen(), memory)
             num_asks += 1
+            if failing is not None and num_asks == 1:
+                is_out[failing] = True
+                memory = policy.withdraw(jnp.asarray(is_out), memory)
     score_key, tie_key = ranking_keys(rng_key)
     scores = recommend(score_key, seen(), memory)
     assert scores.shape == (num_models,)
