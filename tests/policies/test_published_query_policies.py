@@ -10,10 +10,13 @@ from uniformity import assert_equally_often
 
 from gembench.policies.anchor_points import AnchorPoints
 from gembench.policies.coda import CODA
+from gembench.policies.doubly_robust import DoublyRobust
+from gembench.policies.factorized_active_querying import FactorizedActiveQuerying
 from gembench.policies.gp_irt import GPIRT
 from gembench.policies.model_selector import ModelSelector
 from gembench.policies.paired_elimination import PairedElimination
 from gembench.policies.top_two_shared import TopTwoShared
+from gembench.policies.ucb_e_lrf import UCBELRF
 from gembench.policy import Problem
 from gembench.query_policy import chooses_queries
 from gembench.race import Race
@@ -22,7 +25,8 @@ from gembench.simulate import simulate
 FIXED_TESTS = [AnchorPoints(num_clusterings=2), GPIRT(dimension=2, num_clusterings=2)]
 BY_LABEL = [ModelSelector(), CODA(num_kinds=3)]
 ADAPTIVE = [PairedElimination(num_batches=4), TopTwoShared()]
-EVERY_POLICY = [*FIXED_TESTS, *BY_LABEL, *ADAPTIVE]
+LOW_RANK = [UCBELRF(ensemble_size=3, block=4), DoublyRobust(num_factors=2), FactorizedActiveQuerying(num_factors=2)]
+EVERY_POLICY = [*FIXED_TESTS, *BY_LABEL, *ADAPTIVE, *LOW_RANK]
 every_policy = pytest.mark.parametrize("policy", EVERY_POLICY, ids=lambda policy: type(policy).__name__)
 with_or_without_history = pytest.mark.parametrize("num_histories", [0, 9])
 
