@@ -71,6 +71,7 @@ class Evidence(NamedTuple):
         num_blocks: [M] int32.
         residual: [M], the sum over its blocks since the last fit of what is left of the unseen answers' sum.
         num_residuals: [M] int32, how many these are.
+        is_out: [M] bool, the models that can answer no more, and tell nothing.
     """
 
     order: OrderKey
@@ -79,6 +80,7 @@ class Evidence(NamedTuple):
     num_blocks: Array
     residual: Array
     num_residuals: Array
+    is_out: Array
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class DoublyRobust:
             factors = Factors(mean, jnp.zeros((0, self.num_factors)))
         nothing, none = jnp.zeros(num_models), jnp.zeros(num_models, jnp.int32)
         words = jax.random.bits(order_key, (2,), jnp.uint32)
-        return Evidence(OrderKey(words[0], words[1]), factors, nothing, none, nothing, none)
+        return Evidence(OrderKey(words[0], words[1]), factors, nothing, none, nothing, none, none > 0)
 
     def ask(self, rng_key: Array, step: Step, seen: Seen, memory: Evidence) -> QueryAsk:
         """The next block of the most promising model."""
@@ -174,9 +176,8 @@ class DoublyRobust:
         return self._estimates(problem, seen, memory)
 
     def withdraw(self, is_out: Array, memory: Evidence) -> Evidence:
-        """The tally says it all."""
-        del is_out
-        return memory
+        """No more answers of theirs in the fits; the tally says the rest."""
+        return memory._replace(is_out=is_out)
 
     def _estimates(self, problem: Problem, seen: Seen, memory: Evidence) -> Array:
         estimates = memory.estimates / memory.num_blocks.astype(jnp.float32)
@@ -225,7 +226,7 @@ def _loadings(seen: Seen, memory: Evidence) -> Array:
 
 def _fit(problem: Problem, seen: Seen, memory: Evidence) -> Evidence:
     """New factors; what they leave over is not known yet."""
-    cells = _cells(problem, seen, memory.order)
+    cells = _cells(problem, seen, memory)
     loadings: Loadings | None = seen.knowledge
     if loadings is None:
         factors = fit_factors_to_cells(cells, memory.factors, _TURNS_OF_RUN)
@@ -236,15 +237,15 @@ def _fit(problem: Problem, seen: Seen, memory: Evidence) -> Evidence:
     return memory._replace(factors=factors, residual=nothing, num_residuals=none)
 
 
-def _cells(problem: Problem, seen: Seen, order: OrderKey) -> Cells:
+def _cells(problem: Problem, seen: Seen, memory: Evidence) -> Cells:
     """All answers so far: of each model those to the first queries of its own order."""
     num_models, num_queries = problem.num_models, problem.num_queries
-    num_answers = (seen.answers != UNSEEN).sum(axis=1, dtype=jnp.int32)
+    num_answers = jnp.where(memory.is_out, 0, seen.tally.pulls)
     everyone = jnp.arange(num_models, dtype=jnp.int32)
     model = jnp.repeat(everyone, num_answers, total_repeat_length=problem.budget)
     place = jnp.arange(problem.budget, dtype=jnp.int32)
     position = place - take(jnp.cumsum(num_answers) - num_answers, model)
-    query = query_at(model_order_key(order, model), jnp.clip(position, 0, num_queries - 1), num_queries)
-    answer = take(seen.answers.reshape(-1), model * num_queries + query)
-    is_there = (place < num_answers.sum()) & (answer != UNSEEN)
-    return Cells(model, query, (answer == 1).astype(jnp.float32), is_there.astype(jnp.float32))
+    query = query_at(model_order_key(memory.order, model), jnp.clip(position, 0, num_queries - 1), num_queries)
+    right = take(seen.answers.reshape(-1), model * num_queries + query) == 1
+    is_there = place < num_answers.sum()
+    return Cells(model, query, right.astype(jnp.float32), is_there.astype(jnp.float32))

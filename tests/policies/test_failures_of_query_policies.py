@@ -5,13 +5,16 @@ from query_play import play, related_models
 
 from gembench.policies.anchor_points import AnchorPoints
 from gembench.policies.coda import CODA
+from gembench.policies.doubly_robust import DoublyRobust
+from gembench.policies.factorized_active_querying import FactorizedActiveQuerying
 from gembench.policies.gp_irt import GPIRT
 from gembench.policies.model_selector import ModelSelector
 from gembench.policies.paired_elimination import PairedElimination
 from gembench.policies.top_two_shared import TopTwoShared
+from gembench.policies.ucb_e_lrf import UCBELRF
 
 BY_LABEL = [AnchorPoints(), GPIRT(dimension=2), ModelSelector(), CODA(num_kinds=3)]
-ADAPTIVE = [PairedElimination(num_batches=5), TopTwoShared()]
+ADAPTIVE = [PairedElimination(num_batches=5), TopTwoShared(), UCBELRF(ensemble_size=3, block=4), DoublyRobust()]
 
 
 @pytest.mark.parametrize("policy", ADAPTIVE, ids=lambda policy: type(policy).__name__)
@@ -33,6 +36,14 @@ def test_labels_go_on_for_the_others(policy, num_histories):
     run = play(policy, correct, 6 * 9 + 2, history if num_histories else None, failing=best)
     pulls = (run.answers != -1).sum(axis=1)
     assert (pulls[[model for model in range(6) if model != best]] == 9).all()
+
+
+@pytest.mark.parametrize("num_histories", [0, 9])
+def test_factorized_active_querying_asks_the_others_as_many_as_before(num_histories):
+    correct, history = related_models(6, 40, 2, num_histories)
+    policy = FactorizedActiveQuerying(num_factors=2, exploring=0.5)
+    run = play(policy, correct, 6 * 9, history if num_histories else None, failing=2)
+    assert (run.answers != -1).sum(axis=1).tolist() == [9, 9, 1, 9, 9, 9]
 
 
 def test_coda_takes_a_model_that_failed_for_hopeless():
