@@ -5,9 +5,11 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import cast
 
 from gembench.background import LoadedBackground
 from gembench.comparison import Comparison, compare
+from gembench.errors import UsageError
 from gembench.load_race import LoadedRace
 from gembench.measures import Measures, measure
 from gembench.policies.catalog import CATALOG, make_policy, policy_spec
@@ -73,14 +75,28 @@ class ContestResult:
     measures: Measures
 
 
-def make_policies(specifications: Sequence[str]) -> dict[str, Policy]:
-    """The policies of `NAME[:key=value,...]` texts by their canonical text; all of the catalog where none is given.
+def make_policies(specifications: Sequence[str]) -> dict[str, AnyPolicy]:
+    """The policies of `NAME[:key=value,...]` texts by their canonical text; all of the first level where none is.
 
     Raises:
         UsageError: no policy has the name, or it refuses a setting.
     """
     policies = [make_policy(specification) for specification in specifications or CATALOG]
     return {policy_spec(policy): policy for policy in policies}
+
+
+def make_first_level(specifications: Sequence[str]) -> dict[str, Policy]:
+    """The policies of texts, as `make_policies` has them, where one that chooses queries cannot be used.
+
+    Raises:
+        UsageError: one of them chooses queries, has no such name, or refuses a setting.
+    """
+    policies: dict[str, Policy] = {}
+    for specification, policy in make_policies(specifications).items():
+        if chooses_queries(policy):
+            raise UsageError(f"policy {specification} chooses queries, which only simulate can do; take another.")
+        policies[specification] = cast("Policy", policy)
+    return policies
 
 
 def plan_contests(

@@ -19,6 +19,7 @@ _WIDTH = 0.1
 _LEAST_WEIGHT = 0.02
 _LEAST_VARIANCE = 0.01
 _INTERCEPT_SPREAD = 0.03
+_MORE_MODELS = 5.0
 _ITERATIONS = 6
 _MORE_COLUMNS = 8
 
@@ -46,7 +47,7 @@ def fit_planes(history: Array, num_factors: int) -> Planes:
     answers = jnp.where(is_known, history, 0).astype(jnp.float32)
     accuracy = answers.sum(axis=1) / jnp.maximum(known.sum(axis=1), 1)
     levels = jnp.asarray(_LEVELS, jnp.float32)
-    near = jnp.exp(-0.5 * ((accuracy - levels[:, None]) / _WIDTH) ** 2) + _LEAST_WEIGHT
+    near = jnp.exp(-0.5 * ((accuracy[None, :] - levels[:, None]) / _WIDTH) ** 2) + _LEAST_WEIGHT
     weights = jnp.concatenate([near, jnp.ones((1, len(history)))])
     planes: Planes = lax.map(lambda weight: _fit(answers, known, accuracy, weight, num_factors), weights)
     return planes
@@ -54,15 +55,32 @@ def fit_planes(history: Array, num_factors: int) -> Planes:
 
 def _fit(answers: Array, known: Array, accuracy: Array, weight: Array, num_factors: int) -> Planes:
     weight = weight / weight.sum()
-    per_query = weight @ known
-    mean = (weight @ answers + 0.5 * 1e-3) / (per_query + 1e-3)
-    centred = (answers - mean * known) * jnp.sqrt(weight)[:, None]
+    level, num_effective = weight @ accuracy, 1 / (weight**2).sum()
+    # As if some more models had answered, each query right as often as all queries are: a few tell little of a query.
+    share = _MORE_MODELS / (_MORE_MODELS + num_effective)
+    mean = level * share + (1 - share) * (weight @ answers) / jnp.maximum(weight @ known, 1e-6)
+    centred = (answers - mean[None, :] * known) * jnp.sqrt(weight)[:, None]
     loadings = _principal(centred, num_factors)
-    total = (centred**2).sum(axis=0) / jnp.maximum(per_query, 1e-6)
+    variance = jnp.maximum((centred**2).sum() - (loadings**2).sum(), 0) / centred.shape[1]
+    loadings = _without_chance(loadings, variance + 1e-4, centred.shape[1] / num_effective)
+    total = level * (1 - level) * share + (1 - share) * (centred**2).sum(axis=0) / jnp.maximum(weight @ known, 1e-6)
     noise = jnp.maximum(total - (loadings**2).sum(axis=1), 0) + _LEAST_VARIANCE
     scale = jnp.sqrt(noise)
     intercept = _INTERCEPT_SPREAD * scale / scale.mean()
-    return Planes(weight @ accuracy, mean, jnp.concatenate([loadings, intercept[:, None]], axis=1), noise)
+    return Planes(level, mean, jnp.concatenate([loadings, intercept[:, None]], axis=1), noise)
+
+
+def _without_chance(loadings: Array, noise: Array, aspect: Array) -> Array:
+    """Principal components [Q, F] as large as they probably are, once chance is taken off: those of no more are none.
+
+    The optimal shrinkage of singular values for `noise`, the variance of an answer, and `aspect`, queries per history
+    (Gavish and Donoho 2017, equation 7).
+    """
+    squares = (loadings**2).sum(axis=0)
+    excess = squares / noise - aspect - 1
+    is_real = (excess > 0) & (excess**2 > 4 * aspect)
+    shrunk = jnp.sqrt(jnp.where(is_real, excess**2 - 4 * aspect, 0)) * noise / jnp.maximum(squares, 1e-12)
+    return loadings * shrunk[None, :]
 
 
 def _principal(rows: Array, num_factors: int) -> Array:

@@ -68,7 +68,7 @@ def score(
 
     set_up_jax()
     from gembench.cli.progress import RunsProgress
-    from gembench.experiment import make_policies
+    from gembench.experiment import make_first_level
     from gembench.leaderboard.benchmark import load_benchmark, open_races, private_benchmark
     from gembench.leaderboard.field import score_field
     from gembench.leaderboard.policy_file import is_policy_file, read_policy_file
@@ -80,12 +80,12 @@ def score(
     benchmark = load_benchmark()
     files = [read_policy_file(each) for each in policy if is_policy_file(each)]
     named = [each for each in policy if not is_policy_file(each)]
-    policies = make_policies(named) if named or not policy else {}
+    policies = make_first_level(named) if named or not policy else {}
     is_beside_published = bool(policy) and private is None
     published = read_published(submissions) if is_beside_published else ()
     if private is not None:
         benchmark = private_benchmark(benchmark, private)
-        policies |= make_policies([benchmark.reference])
+        policies |= make_first_level([benchmark.reference])
     races = open_races(benchmark)
     progress = RunsProgress(total=(len(policies) + len(files)) * len(cells_of(benchmark)) * benchmark.runs)
     with progress.running():

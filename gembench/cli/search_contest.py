@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gembench.cli.search_options import DEFAULT_QUERIES_PER_MODEL
 from gembench.errors import UsageError
-from gembench.experiment import make_policies
+from gembench.experiment import make_first_level
 from gembench.findings import is_among
 from gembench.load_race import budget_of
 from gembench.policy import Policy, Problem, Sampling
@@ -36,7 +36,7 @@ def decide(choice: SearchChoice, rates: Rates, num_models: int, num_queries: int
     Raises:
         UsageError: no such policy, or a budget that cannot be spent.
     """
-    ((specification, policy),) = make_policies([choice.policy]).items()
+    ((specification, policy),) = make_first_level([choice.policy]).items()
     budgets = []
     if choice.queries_per_model is not None or choice.budget_seconds is None:
         queries_per_model = choice.queries_per_model or DEFAULT_QUERIES_PER_MODEL

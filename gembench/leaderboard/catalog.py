@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gembench.errors import BenchmarkError
-from gembench.experiment import make_policies
+from gembench.experiment import make_first_level
 from gembench.leaderboard.entry import Card, Published
 from gembench.leaderboard.result_file import from_json
 from gembench.policy import Policy
@@ -23,7 +23,7 @@ def read_catalog() -> tuple[Published, ...]:
         BenchmarkError: a result is missing or damaged.
     """
     published = []
-    for name, policy in make_policies(()).items():
+    for name, policy in make_first_level(()).items():
         place = RESULTS / f"{name}.json"
         try:
             text = place.read_text(encoding="utf-8")

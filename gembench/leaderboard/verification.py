@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gembench.errors import GembenchError, UsageError
-from gembench.experiment import make_policies
+from gembench.experiment import make_first_level
 from gembench.intervals import Interval
 from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.entries import policy_file_of
@@ -84,7 +84,9 @@ def score_again(
         seconds: the longest that the replay of a file may take.
         on_progress: told, from any thread, how many runs have just finished.
     """
-    policies = make_policies([each.card.name for each in published if not each.is_submission] or [benchmark.reference])
+    policies = make_first_level(
+        [each.card.name for each in published if not each.is_submission] or [benchmark.reference]
+    )
     again: dict[str, Result | str] = {
         result.scores.name: result
         for result in score_field(benchmark, races, policies, (), seconds=seconds, on_progress=on_progress)

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from needs import needs_bwrap
 
-from gembench.experiment import make_policies
+from gembench.experiment import make_first_level
 from gembench.leaderboard import benchmark as benchmarks
 from gembench.leaderboard import catalog
 from gembench.leaderboard.field import score_field
@@ -33,11 +33,11 @@ def board(small_benchmark, monkeypatch, gembench, tmp_path):
     results, submissions = tmp_path / "catalog", tmp_path / "policies" / "submissions"
     races = benchmarks.open_races(small_benchmark)
     results.mkdir()
-    policies = make_policies(NAMES)
+    policies = make_first_level(NAMES)
     for each in score_field(small_benchmark, races, policies, (), seconds=60):
         (results / f"{each.scores.name}.json").write_text(to_json(each))
     monkeypatch.setattr(catalog, "RESULTS", results)
-    monkeypatch.setattr(catalog, "make_policies", lambda _: policies)
+    monkeypatch.setattr(catalog, "make_first_level", lambda _: policies)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "catalog.py").touch()
