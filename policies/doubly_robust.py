@@ -208,7 +208,7 @@ class DoublyRobust:
                 jnp.float32
             )
             noise = jnp.maximum(share - 1, 0) * squares
-            weight = jnp.clip(1 - total * jnp.maximum(mean, 0) / jnp.maximum(noise + total**2, 1e-12), 0, 1)
+            weight = jnp.clip(1 - total * mean / jnp.maximum(noise + total**2, 1e-12), 0, 1)
         residual = share * (right.sum(axis=1) - weight * of_block.sum(axis=1))
         estimate = (known + weight * total + residual) / step.problem.num_queries
         num_new = has_answered.astype(jnp.int32)
