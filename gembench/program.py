@@ -6,6 +6,7 @@ package are kept: what they compute is known from the package's sources, which a
 """
 
 import hashlib
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
@@ -33,6 +34,7 @@ from gembench.turn import Setting
 
 _PACKAGE = Path(__file__).parent
 _EFFORTS: tuple[Effort, ...] = get_args(Effort)
+_LAPACK = re.compile(r"@lapack_\w+")
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -232,12 +234,31 @@ def _load_or_trace(program: Program) -> Traced:
         check_vma=False,
     )
     exported = export(jax.jit(sharded, in_shardings=shardings))(*_arguments(program))
+    if not _is_ours(program):
+        _refuse_lapack(exported, type(program.setting.policy).__name__)
     # To find that out takes longer than to read the program.
     is_too_little = program.effort == "none" and not rounds_alike(exported)
     traced = Traced(exported, "some" if is_too_little else program.effort)
     if path is not None:
         _write(path, traced)
     return traced
+
+
+def _refuse_lapack(exported: Exported, policy_name: str) -> None:
+    """LAPACK shares a batch out among the very threads that the devices of a processor run on, and may wait for ever.
+
+    Raises:
+        ContractError: the program calls it.
+    """
+    if _LAPACK.search(exported.mlir_module()):
+        raise ContractError(
+            f"policy {policy_name} calls LAPACK in a run (jnp.linalg and jax.scipy.linalg do), which can hang; "
+            f"solve small systems by gembench.small_systems.solve."
+        )
+
+
+def _is_ours(program: Program) -> bool:
+    return type(program.setting.policy).__module__.startswith("gembench.")
 
 
 def _replay(
@@ -268,8 +289,7 @@ def _replay(
 
 def _kept_at(program: Program) -> Path | None:
     folder = jax.config.values["jax_compilation_cache_dir"]
-    is_ours = type(program.setting.policy).__module__.startswith("gembench.")
-    if not folder or "://" in folder or not is_ours:
+    if not folder or "://" in folder or not _is_ours(program):
         return None
     platform = jax.devices()[0].platform, jax.device_count(), jax.__version__, jax.config.values["jax_enable_x64"]
     key = hashlib.sha256(repr((program, platform, _source_digest())).encode()).hexdigest()
