@@ -3,15 +3,18 @@
 Written for one run; the simulator batches it over runs. Shapes: M models, Q queries, S models and n queries of an ask.
 """
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import NamedTuple, cast
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
 from gembench.errors import ContractError
 from gembench.ledger import Ledger, settle_choice
 from gembench.policy import Memory, Step
-from gembench.query_policy import UNSEEN, Knowledge, QueryAsk, QueryPolicy, Seen
+from gembench.query_policy import UNSEEN, Background, Knowledge, QueryAsk, QueryPolicy, Seen
 from gembench.ranking import best_first
 from gembench.turn import START, Setting, ask_key, ranking_keys
 
@@ -63,6 +66,16 @@ def choose_queries(
     return asked
 
 
+def studied(setting: Setting, background: Background) -> Knowledge:
+    """What the policy makes of the background, once for all runs."""
+    return _study(setting)(background)
+
+
+@lru_cache(maxsize=64)
+def _study(setting: Setting) -> Callable[[Background], Knowledge]:
+    return jax.jit(partial(_policy(setting).study, setting.seen_problem))
+
+
 def query_ranking(setting: Setting, rng_key: Array, seen: Seen, memory: Memory, *, num_recommended: int) -> Array:
     """The first models of a run's ranking, best first, [K] int32; `rng_key` is the run's."""
     score_key, tie_key = ranking_keys(rng_key)
@@ -85,8 +98,8 @@ def absorb_answers(
     """The books, and what the policy remembers, once the `answers` [S, n] int8 came, `UNSEEN` where none was asked."""
     num_queries = books.answers.shape[1]
     models, queries = asked.models[:, None], asked.queries
-    is_asked = jnp.broadcast_to(queries != UNSEEN, answers.shape)
-    # What is asked of nobody is written nowhere.
+    # A model that failed in a live search is named in vain. What is asked of nobody is written nowhere.
+    is_asked = answers != UNSEEN
     cells = jnp.where(is_asked, models * num_queries + queries, books.answers.size)
     before = books.answers.reshape(-1).at[cells].get(mode="fill", fill_value=UNSEEN)
     in_order = jnp.sort(queries, axis=1)

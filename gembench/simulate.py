@@ -6,7 +6,6 @@ however many devices share the work, and run r of every policy meets the same qu
 
 import math
 from collections.abc import Callable
-from functools import partial
 
 import jax
 import numpy as np
@@ -16,7 +15,8 @@ from gembench.exported_policy import ExportedPolicy
 from gembench.ledger import raise_on_faults
 from gembench.policy import Problem, Sampling
 from gembench.program import Outcome, Program, estimated_bytes, limits_of, make_program, needed_bytes, run_program
-from gembench.query_policy import AnyPolicy, Background, Knowledge, chooses_queries, no_background
+from gembench.query_policy import AnyPolicy, Background, chooses_queries, no_background
+from gembench.query_turn import studied
 from gembench.race import Race
 from gembench.runs import Runs
 from gembench.turn import Setting, make_setting
@@ -61,7 +61,7 @@ def simulate(
     problem = Problem(num_models, num_queries, min(budget, num_models * num_queries))
     background = background or no_background(num_models, num_queries)
     setting = make_setting(policy, problem, sampling, with_digests, len(background.history))
-    knowledge = studied(setting, background)
+    knowledge = studied(setting, background) if chooses_queries(setting.policy) else ()
     program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
     limits = limits_of(setting)
     parts: list[Outcome] = []
@@ -84,13 +84,6 @@ def simulate(
         distinct_queries=outcome.distinct_queries,
         decision_digests=tuple(map(digest, outcome.log_entries, outcome.log_length)) if with_digests else None,
     )
-
-
-def studied(setting: Setting, background: Background) -> Knowledge:
-    """What the policy makes of the background."""
-    if not chooses_queries(setting.policy):
-        return ()
-    return jax.jit(partial(setting.policy.study, setting.seen_problem))(background)
 
 
 def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: int | None) -> Program:
