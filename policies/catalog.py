@@ -61,8 +61,6 @@ CHOOSING: Mapping[str, type[AnyPolicy]] = MappingProxyType(
 )
 """The policies that choose queries, or do so where there is a history."""
 
-_BY_NAME: Mapping[str, type[AnyPolicy]] = MappingProxyType({**CATALOG, **CHOOSING})
-
 
 def make_policy(spec: str) -> AnyPolicy:
     """The policy that `NAME` or `NAME:key=value,...` stands for; hyphens in names count as underscores.
@@ -73,19 +71,24 @@ def make_policy(spec: str) -> AnyPolicy:
     """
     name, _, settings = spec.partition(":")
     name = name.strip().replace("-", "_")
-    if name not in _BY_NAME:
-        near = difflib.get_close_matches(name, _BY_NAME, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(_BY_NAME)}."
+    policies = _by_name()
+    if name not in policies:
+        near = difflib.get_close_matches(name, policies, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(policies)}."
         raise UnknownPolicyError(f"no policy is called '{name}'; {hint}")
-    return _BY_NAME[name](**parse_settings(_BY_NAME[name], name, settings))
+    return policies[name](**parse_settings(policies[name], name, settings))
 
 
 def policy_spec(policy: AnyPolicy) -> str:
     """The shortest text from which `make_policy` makes an equal policy: only settings that differ from the default."""
-    (name,) = (name for name, policy_class in _BY_NAME.items() if type(policy) is policy_class)
+    (name,) = (name for name, policy_class in _by_name().items() if type(policy) is policy_class)
     changed = [
         f"{field.name}={getattr(policy, field.name)}"
         for field in fields_of(type(policy))
         if getattr(policy, field.name) != field.default
     ]
     return f"{name}:{','.join(changed)}" if changed else name
+
+
+def _by_name() -> dict[str, type[AnyPolicy]]:
+    return {**CATALOG, **CHOOSING}

@@ -13,10 +13,11 @@ from query_play import background_of, play
 from gembench.errors import PolicySettingError
 from gembench.factor_model import Planes
 from gembench.measures import measure
-from gembench.policies.gem import Gem, WarmGem, answer_weights, shrinking_sizes
+from gembench.policies.gem import Gem, WarmGem, shrinking_sizes
 from gembench.policy import Problem
 from gembench.race import Race
 from gembench.simulate import simulate
+from gembench.weighted_tally import answer_weights
 
 
 def two_factor_answers(num_models, num_queries, seed, spread=1.0):
