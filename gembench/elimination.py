@@ -1,6 +1,7 @@
 """What the halving policies share: rounds in which all survivors answer equally many queries, then the worst leave."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,15 +35,16 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True)
 class Elimination:
-    """Base of the halving policies: a subclass says which rounds there are and which answers count."""
+    """Base of the halving policies: a subclass says which rounds there are, and may say which answers count."""
 
     @abstractmethod
     def rounds(self, problem: Problem) -> tuple[Round, ...]:
         """The rounds, in plain Python."""
 
-    @abstractmethod
     def counted(self, num_correct: Array, tally: Tally, models: Array) -> Array:
-        """The right answers [S] int32 by which the models of a round are ranked."""
+        """The right answers [S] int32 by which the models of a round are ranked: all that they have given."""
+        del num_correct
+        return take(tally.correct, models)
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One stage a round."""
@@ -90,6 +92,23 @@ def halving_sizes(num_models: int) -> tuple[int, ...]:
     while sizes[-1] > 2:
         sizes.append(-(-sizes[-1] // 2))
     return tuple(sizes)
+
+
+def rounds_of_shares(problem: Problem, sizes: Sequence[int], shares: Sequence[float]) -> tuple[Round, ...]:
+    """The rounds of so many models each, which may spend these shares of what is left of the budget before them.
+
+    Each model gets at least one query, if the budget pays for it, and no more than it has unseen. What a round leaves
+    over goes to the next.
+    """
+    rounds = []
+    pulls_left, unseen = problem.budget, problem.num_queries
+    for num_models, share in zip(sizes, shares, strict=True):
+        affordable = min(pulls_left // num_models, unseen)
+        num_queries = min(max(1, int(share * pulls_left) // num_models), affordable)
+        pulls_left -= num_queries * num_models
+        unseen -= num_queries
+        rounds.append(Round(num_models, num_queries))
+    return tuple(rounds)
 
 
 def equal_rounds(problem: Problem) -> tuple[Round, ...]:

@@ -11,12 +11,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from jax import Array
-
-from gembench.elimination import Elimination, Round, halving_sizes
+from gembench.elimination import Elimination, Round, halving_sizes, rounds_of_shares
 from gembench.errors import PolicySettingError
-from gembench.lanes import take
-from gembench.policy import Problem, Sampling, Tally
+from gembench.policy import Problem, Sampling
 
 
 @dataclass(frozen=True)
@@ -51,23 +48,10 @@ class AcceleratedSequentialHalving(Elimination):
         has_cut = problem.num_models > self.first_cut
         sizes = halving_sizes(min(problem.num_models, self.first_cut))
         sizes = (problem.num_models, *sizes) if has_cut else sizes
-        rounds = []
-        pulls_left, unseen = problem.budget, problem.num_queries
-        for number, num_models in enumerate(sizes):
-            share = 1 / (len(sizes) - number)
-            if has_cut and number == 0:
-                share = self.first_share or cut_share(problem.num_models / self.first_cut, len(sizes) - 1)
-            affordable = min(pulls_left // num_models, unseen)
-            num_queries = min(max(1, int(share * pulls_left) // num_models), affordable)
-            pulls_left -= num_queries * num_models
-            unseen -= num_queries
-            rounds.append(Round(num_models, num_queries))
-        return tuple(rounds)
-
-    def counted(self, num_correct: Array, tally: Tally, models: Array) -> Array:
-        """Everything that the models have answered."""
-        del num_correct
-        return take(tally.correct, models)
+        shares = [1 / num_left for num_left in range(len(sizes), 0, -1)]
+        if has_cut:
+            shares[0] = self.first_share or cut_share(problem.num_models / self.first_cut, len(sizes) - 1)
+        return rounds_of_shares(problem, sizes, shares)
 
 
 def cut_share(ratio: float, num_rounds_after: int) -> float:

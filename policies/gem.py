@@ -17,11 +17,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from gembench.elimination import Elimination, Round
+from gembench.elimination import Elimination, Round, rounds_of_shares
 from gembench.errors import PolicySettingError
 from gembench.factor_model import Planes, fit_planes
 from gembench.lanes import put, take
-from gembench.policy import Problem, Sampling, Stage, Step, Tally
+from gembench.policy import Problem, Sampling, Stage, Step
 from gembench.query_design import c_optimal_queries, query_weights, weighted_order
 from gembench.query_policy import Background, QueryAsk, Seen
 from gembench.weighted_tally import answer_weights, evidence_of_history
@@ -64,21 +64,8 @@ class Gem(Elimination):
         """Each round has its share of what is left and at least one query; what it leaves over goes to the next."""
         sizes = shrinking_sizes(problem.num_models, self.keep)
         weights = [size**self.tilt for size in sizes]
-        rounds = []
-        pulls_left, unseen = problem.budget, problem.num_queries
-        for number, num_models in enumerate(sizes):
-            share = weights[number] / sum(weights[number:])
-            affordable = min(pulls_left // num_models, unseen)
-            num_queries = min(max(1, int(share * pulls_left) // num_models), affordable)
-            pulls_left -= num_queries * num_models
-            unseen -= num_queries
-            rounds.append(Round(num_models, num_queries))
-        return tuple(rounds)
-
-    def counted(self, num_correct: Array, tally: Tally, models: Array) -> Array:
-        """Everything that the models have answered."""
-        del num_correct
-        return take(tally.correct, models)
+        shares = [weight / sum(weights[number:]) for number, weight in enumerate(weights)]
+        return rounds_of_shares(problem, sizes, shares)
 
 
 def shrinking_sizes(num_models: int, keep: float) -> tuple[int, ...]:
