@@ -7,7 +7,7 @@ makes the decisions of the policy itself, bit by bit.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import jax
 from jax import Array, lax
@@ -44,9 +44,26 @@ class Programs:
     withdraw: Exported
 
 
+class AnyPrograms(Protocol):
+    """What the programs of a policy of either level share."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The plan."""
+        ...
+
+    @property
+    def withdraw(self) -> Exported:
+        """(is out [M] bool, memory...) to the memory."""
+        ...
+
+
+P = TypeVar("P", bound=AnyPrograms)
+
+
 @dataclass(frozen=True)
-class ExportedPolicy:
-    """A policy of the contract, for the problems that it was exported for.
+class ExportedOf(Generic[P]):
+    """What exported policies of either level share.
 
     Attributes:
         name: the class that it was.
@@ -58,7 +75,7 @@ class ExportedPolicy:
     name: str
     digest: str
     sampling: Sampling
-    programs: Mapping[Problem, Programs] = field(repr=False, compare=False)
+    programs: Mapping[Problem, P] = field(repr=False, compare=False)
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """The plan that was exported.
@@ -68,6 +85,23 @@ class ExportedPolicy:
         """
         return self._of(problem).stages
 
+    def withdraw(self, is_out: Array, memory: ExportedMemory) -> ExportedMemory:
+        """The memory once some models can answer no more; of all problems with so many models it is the same."""
+        for problem, programs in self.programs.items():
+            if problem.num_models == is_out.size:
+                return call_in_turn(programs.withdraw, is_out, *memory)
+        raise ContractError(f"policy {self.name} was not exported for {is_out.size} models.")
+
+    def _of(self, problem: Problem) -> P:
+        if problem not in self.programs:
+            raise ContractError(f"policy {self.name} was not exported for {problem}.")
+        return self.programs[problem]
+
+
+@dataclass(frozen=True)
+class ExportedPolicy(ExportedOf[Programs]):
+    """A policy of the contract, for the problems that it was exported for."""
+
     def start(self, problem: Problem) -> ExportedMemory:
         """The memory before the first ask."""
         return tuple(self._of(problem).start.call())
@@ -75,34 +109,22 @@ class ExportedPolicy:
     def ask(self, rng_key: Array, step: Step, tally: Tally, memory: ExportedMemory) -> Ask:
         """Who answers next."""
         program, words = self._of(step.problem).asks[step.stage], jax.random.key_data(rng_key)
-        models, num_queries = _call(program, step.repeat, words, step.pulls_left, *tally, *memory)
+        models, num_queries = call_in_turn(program, step.repeat, words, step.pulls_left, *tally, *memory)
         return Ask(models, num_queries)
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: ExportedMemory) -> ExportedMemory:
         """The memory after an ask."""
         program = self._of(step.problem).learns[step.stage]
-        return _call(program, step.repeat, step.pulls_left, *asked, num_correct, *tally, *memory)
+        return call_in_turn(program, step.repeat, step.pulls_left, *asked, num_correct, *tally, *memory)
 
     def recommend(self, rng_key: Array, problem: Problem, tally: Tally, memory: ExportedMemory) -> Array:
         """The scores."""
-        (scores,) = _call(self._of(problem).recommend, jax.random.key_data(rng_key), *tally, *memory)
+        (scores,) = call_in_turn(self._of(problem).recommend, jax.random.key_data(rng_key), *tally, *memory)
         return scores
 
-    def withdraw(self, is_out: Array, memory: ExportedMemory) -> ExportedMemory:
-        """The memory once some models can answer no more; of all problems with so many models it is the same."""
-        for problem, programs in self.programs.items():
-            if problem.num_models == is_out.size:
-                return _call(programs.withdraw, is_out, *memory)
-        raise ContractError(f"policy {self.name} was not exported for {is_out.size} models.")
 
-    def _of(self, problem: Problem) -> Programs:
-        if problem not in self.programs:
-            raise ContractError(f"policy {self.name} was not exported for {problem}.")
-        return self.programs[problem]
-
-
-def _call(program: Exported, *arguments: Array) -> tuple[Array, ...]:
-    """What the program gives one run; runs that are batched take their turns."""
+def call_in_turn(program: Exported, *arguments: Array) -> tuple[Array, ...]:
+    """What a program gives one run; runs that are batched take their turns."""
 
     @custom_vmap
     def of_run(*arguments: Array) -> tuple[Array, ...]:

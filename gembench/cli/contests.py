@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gembench.background import LoadedBackground
+    from gembench.background import History, LoadedBackground
     from gembench.experiment import Contest, ContestResult, Settings
     from gembench.load_race import LoadedRace
 
@@ -52,15 +52,20 @@ def say_what_was_left_out(loaded: LoadedRace) -> None:
         )
 
 
+def say_history(source: str, history: History | None) -> None:
+    """A line on stderr about the history of a race, if it has one."""
+    if history is not None:
+        num_models, num_queries = history.answers.shape
+        click.echo(
+            f"gembench: {source}: the history is {num_models:,} other models on {history.num_shared:,} of the "
+            f"{num_queries:,} queries.",
+            err=True,
+        )
+
+
 def say_what_is_known(known: Mapping[str, LoadedBackground], contests: Sequence[Contest]) -> None:
     """A line on stderr about each race's history, and one if no policy can use what is known."""
     for tensor, background in known.items():
-        if background.history is not None:
-            num_models, num_queries = background.history.answers.shape
-            click.echo(
-                f"gembench: {tensor}: the history is {num_models:,} other models on "
-                f"{background.history.num_shared:,} of the {num_queries:,} queries.",
-                err=True,
-            )
+        say_history(tensor, background.history)
     if known and not any(contest.known for contest in contests):
         click.echo("gembench: none of these policies can use what is known beforehand.", err=True)

@@ -10,7 +10,7 @@ from gembench.cli.leaderboard_check import check
 from gembench.cli.leaderboard_options import read_published, submissions_option, time_limit_option
 from gembench.cli.leaderboard_submit import submit
 from gembench.cli.leaderboard_verify import verify
-from gembench.cli.options import MemorySize, json_option
+from gembench.cli.options import MemorySize, history_option, json_option
 from gembench.cli.outputs import STDOUT, check_output, write_output
 from gembench.errors import UsageError
 
@@ -34,6 +34,7 @@ def leaderboard() -> None:
     metavar="FOLDER",
     help="Score on the tensors in this folder; results name them by their digests alone.",
 )
+@history_option
 @click.option("--memory", type=MemorySize(), help="Memory for runs in flight. [default: a quarter of the machine's]")
 @time_limit_option
 @click.option(
@@ -48,6 +49,7 @@ def leaderboard() -> None:
 def score(
     policy: tuple[str, ...],
     private: Path | None,
+    histories: tuple[str, ...],
     memory: int | None,
     time_limit: float,
     folder: Path | None,
@@ -59,6 +61,8 @@ def score(
     A FILE is run in a sandbox that sees no tensor. A policy's number is its mean rank relative to the reference's, as a
     geometric mean over all tensors and budgets; its place is 1 + the policies that are better for certain.
     """
+    if histories and private is None:
+        raise UsageError("--history is for --private FOLDER: the public benchmark has no history.")
     if json_path is not None:
         check_output(json_path)
     if folder is not None:
@@ -67,9 +71,11 @@ def score(
     from gembench.jax_setup import set_up_jax
 
     set_up_jax()
+    from gembench.cli.contests import say_history
     from gembench.cli.progress import RunsProgress
-    from gembench.experiment import make_first_level
-    from gembench.leaderboard.benchmark import load_benchmark, open_races, private_benchmark
+    from gembench.experiment import make_policies
+    from gembench.leaderboard.benchmark import load_benchmark, open_backgrounds, open_races, private_benchmark
+    from gembench.leaderboard.catalog import published_policies
     from gembench.leaderboard.field import score_field
     from gembench.leaderboard.policy_file import is_policy_file, read_policy_file
     from gembench.leaderboard.result_file import file_name_of, to_json
@@ -80,13 +86,18 @@ def score(
     benchmark = load_benchmark()
     files = [read_policy_file(each) for each in policy if is_policy_file(each)]
     named = [each for each in policy if not is_policy_file(each)]
-    policies = make_first_level(named) if named or not policy else {}
+    policies = make_policies(named) if named else {}
+    if not policy:
+        policies = published_policies()
     is_beside_published = bool(policy) and private is None
-    published = read_published(submissions) if is_beside_published else ()
+    published = read_published(submissions, policies) if is_beside_published else ()
     if private is not None:
-        benchmark = private_benchmark(benchmark, private)
-        policies |= make_first_level([benchmark.reference])
+        benchmark = private_benchmark(benchmark, private, histories)
+        policies |= make_policies([benchmark.reference])
     races = open_races(benchmark)
+    known = open_backgrounds(benchmark, races)
+    for tensor, beforehand in known.items():
+        say_history(tensor, beforehand.history)
     progress = RunsProgress(total=(len(policies) + len(files)) * len(cells_of(benchmark)) * benchmark.runs)
     with progress.running():
         results = score_field(
@@ -94,6 +105,7 @@ def score(
             races,
             policies,
             files,
+            known=known,
             seconds=time_limit,
             memory_bytes=memory_for_runs(memory),
             on_progress=progress.advance,

@@ -36,7 +36,7 @@ def build(output: Path, private: tuple[Path, ...], submissions: Path | None) -> 
     from gembench.jax_setup import set_up_jax
 
     set_up_jax()
-    from gembench.experiment import make_first_level
+    from gembench.experiment import make_policies
     from gembench.leaderboard.benchmark import load_benchmark, open_races
     from gembench.leaderboard.result_file import read_result
     from gembench.leaderboard.site.atlas import make_atlas
@@ -45,7 +45,7 @@ def build(output: Path, private: tuple[Path, ...], submissions: Path | None) -> 
     benchmark = load_benchmark()
     hidden = [read_result(path) for path in private]
     published = read_published(submissions)
-    (policy,) = make_first_level([REPLAYED]).values()
+    (policy,) = make_policies([REPLAYED]).values()
     queries_per_model = max(benchmark.queries_per_model)
     atlases = []
     for loaded in open_races(benchmark):

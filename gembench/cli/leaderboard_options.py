@@ -1,6 +1,6 @@
 """Options that several commands of the leaderboard share, and what they lead to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,8 +55,8 @@ def submissions_folder(given: Path | None, *, to_write: bool = False) -> Path:
     return _PACKAGE / "policies" / "submissions"
 
 
-def read_published(folder: Path | None) -> tuple["Published", ...]:
-    """The catalog and the submissions, each with a result on the benchmark as it is now.
+def read_published(folder: Path | None, but_for: Collection[str] = ()) -> tuple["Published", ...]:
+    """The catalog, but for some, and the submissions, each with a result on the benchmark as it is now.
 
     Raises:
         BenchmarkError: one is damaged, or its result is of another benchmark.
@@ -68,7 +68,7 @@ def read_published(folder: Path | None) -> tuple["Published", ...]:
 
     if folder is not None and not folder.is_dir():
         raise UsageError(f"there is no folder {folder}; give one that holds submissions.")
-    published = (*read_catalog(), *read_submissions(submissions_folder(folder)))
+    published = (*read_catalog(but_for), *read_submissions(submissions_folder(folder)))
     benchmark = load_benchmark()
     for each in published:
         check_benchmark(each.result, benchmark, f"the published result of {each.card.name}")

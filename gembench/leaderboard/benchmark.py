@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,11 @@ from gembench.errors import BenchmarkError
 from gembench.intervals import MIN_RUNS_TO_COMPARE
 
 if TYPE_CHECKING:
+    from gembench.background import LoadedBackground
     from gembench.load_race import LoadedRace  # opens tensors, which reading a result does not need
 
 PUBLIC_BENCHMARK = Path(__file__).with_name("benchmark.toml")
-PRIVATE_SUFFIX = "-private"
-"""Of the version of a benchmark on hidden tensors."""
+_PRIVATE = re.compile(r"(?P<public>.*)-private(-history-[0-9a-f]{8})?")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -50,6 +51,7 @@ class Benchmark:
         seed: of all runs; run r meets the same query order whatever the policy.
         top_k: the ks of the recall.
         reference: the catalog's text of the policy whose mean rank is the unit of the ranking.
+        histories: tensors of other models on the same queries, which policies that can use them know beforehand.
     """
 
     version: str
@@ -59,6 +61,13 @@ class Benchmark:
     seed: int
     top_k: tuple[int, ...]
     reference: str
+    histories: tuple[BenchmarkTensor, ...] = ()
+
+
+def public_version_of(version: str) -> str | None:
+    """The public version that a private one is of; None for a public one."""
+    private = _PRIVATE.fullmatch(version)
+    return None if private is None else private["public"]
 
 
 def load_benchmark(path: Path | None = None) -> Benchmark:
@@ -106,17 +115,40 @@ def open_races(benchmark: Benchmark) -> tuple[LoadedRace, ...]:
     return tuple(races)
 
 
-def private_benchmark(benchmark: Benchmark, folder: Path) -> Benchmark:
+def open_backgrounds(benchmark: Benchmark, races: Sequence[LoadedRace]) -> dict[str, LoadedBackground]:
+    """What is known before each race of a benchmark, by the race's tensor; nothing where it has no histories.
+
+    Raises:
+        UsageError: a history knows too few of a race's queries, or one of its models.
+        TensorError: a history is not there, or cannot be read.
+    """
+    from gembench.background import load_background
+
+    if not benchmark.histories:
+        return {}
+    locations = [tensor.location for tensor in benchmark.histories]
+    return {
+        loaded.tensor: load_background(replace(loaded, tensor=tensor.location), locations)
+        for tensor, loaded in zip(benchmark.tensors, races, strict=True)
+    }
+
+
+def private_benchmark(benchmark: Benchmark, folder: Path, histories: Sequence[str] = ()) -> Benchmark:
     """The same settings on the tensors in a folder, which are called by their digests alone, and come in their order.
 
     A tensor is an `.npz`, a `.zip`, or a folder with a `zarr.json`; whatever else lies there is none, nor is what has
     a name that starts with a dot.
 
+    Args:
+        benchmark: whose settings are taken.
+        folder: where the tensors lie.
+        histories: names, paths or URLs of tensors of other models; the version tells benchmarks with others apart.
+
     Raises:
         BenchmarkError: there is no such folder, no tensor in it, or one tensor twice.
         TensorError: one cannot be used.
     """
-    from gembench.load_race import load_race
+    from gembench.load_race import digest_of, load_race, open_any
 
     try:
         places = sorted(place for place in folder.iterdir() if _looks_like_a_tensor(place))
@@ -134,7 +166,13 @@ def private_benchmark(benchmark: Benchmark, folder: Path) -> Benchmark:
             )
         place_of[digest] = place
     tensors = tuple(BenchmarkTensor(digest, digest, str(place_of[digest])) for digest in sorted(place_of))
-    return replace(benchmark, version=f"{benchmark.version}{PRIVATE_SUFFIX}", tensors=tensors)
+    version = f"{benchmark.version}-private"
+    digests = {place: digest_of(open_any(place)) for place in dict.fromkeys(histories)}
+    known = tuple(BenchmarkTensor(digest, digest, place) for place, digest in digests.items())
+    if known:
+        names = " ".join(sorted(tensor.digest for tensor in known))
+        version += f"-history-{hashlib.sha256(names.encode()).hexdigest()[:8]}"
+    return replace(benchmark, version=version, tensors=tensors, histories=known)
 
 
 def _looks_like_a_tensor(place: Path) -> bool:

@@ -4,26 +4,39 @@ import dataclasses
 import inspect
 import re
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from gembench.errors import BenchmarkError
-from gembench.experiment import make_first_level
+from gembench.experiment import make_policies
 from gembench.leaderboard.entry import Card, Published
 from gembench.leaderboard.result_file import from_json
-from gembench.policy import Policy
+from gembench.query_policy import AnyPolicy
 
 RESULTS = Path(__file__).with_name("catalog")
+_ALSO_PUBLISHED = ("gem",)
+"""Beside the policies that are replayed where none is named."""
 _SOURCE = re.compile(r"^Source: (.*?)(?:\. [A-Z]|\.?\n\n|\.?\Z)", re.DOTALL | re.MULTILINE)
 
 
-def read_catalog() -> tuple[Published, ...]:
+def published_policies() -> dict[str, AnyPolicy]:
+    """The policies of the catalog that are published, by their names."""
+    return make_policies(()) | make_policies(_ALSO_PUBLISHED)
+
+
+def read_catalog(but_for: Collection[str] = ()) -> tuple[Published, ...]:
     """The policies of the catalog, in its order, each with its published result.
+
+    Args:
+        but_for: the names of those that are left out.
 
     Raises:
         BenchmarkError: a result is missing or damaged.
     """
     published = []
-    for name, policy in make_first_level(()).items():
+    for name, policy in published_policies().items():
+        if name in but_for:
+            continue
         place = RESULTS / f"{name}.json"
         try:
             text = place.read_text(encoding="utf-8")
@@ -34,7 +47,7 @@ def read_catalog() -> tuple[Published, ...]:
     return tuple(published)
 
 
-def _card(name: str, policy: Policy) -> Card:
+def _card(name: str, policy: AnyPolicy) -> Card:
     """What the docstring of a policy's file says of it."""
     about = inspect.getdoc(sys.modules[type(policy).__module__]) or ""
     stated = _SOURCE.search(about)

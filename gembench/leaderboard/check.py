@@ -8,6 +8,7 @@ from contextlib import closing
 from gembench.errors import ContractError, UsageError
 from gembench.leaderboard.contract_checks import PROBLEMS, Finding
 from gembench.leaderboard.export import export_policy
+from gembench.leaderboard.history_check import KNOWN, NUM_HISTORIES, history_fault
 from gembench.leaderboard.policy_file import PolicyFile, PolicyFileError
 from gembench.leaderboard.replay_process import ReplayDiedError, ReplayTimeoutError, follow
 from gembench.leaderboard.unpack import read_answer
@@ -54,14 +55,22 @@ def check_file(file: PolicyFile, *, seconds: float = SECONDS, memory_bytes: int 
         yield Finding("repeat", "error", message, advice)
         return
     yield Finding("repeat", "ok", "Run twice, the file came to the same programs.")
-    yield from _replay(first, seconds, memory_bytes or memory_for_strangers())
+    known, fault = b"", None
+    if answer.uses_history:
+        try:
+            known = export_policy(file, (KNOWN,), num_histories=NUM_HISTORIES, seconds=seconds)
+        except (PolicyFileError, UsageError) as error:
+            fault = history_fault(str(error))
+    yield from _replay(first, known, seconds, memory_bytes or memory_for_strangers())
+    if fault is not None:
+        yield fault
 
 
-def _replay(output: bytes, seconds: float, memory_bytes: int) -> Iterator[Finding]:
+def _replay(output: bytes, known: bytes, seconds: float, memory_bytes: int) -> Iterator[Finding]:
     """What a child, which can be killed, finds."""
     order = json.dumps(memory_bytes).encode()
     try:
-        with closing(follow("gembench.leaderboard.check_worker", (order, output), seconds=seconds)) as told:
+        with closing(follow("gembench.leaderboard.check_worker", (order, output, known), seconds=seconds)) as told:
             while (said := next(told)) is not None:
                 yield Finding(**said)
     except ReplayTimeoutError:

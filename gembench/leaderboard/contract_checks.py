@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest, chisquare
 
 from gembench.errors import ContractError
-from gembench.policy import Policy, Problem, Stage
+from gembench.policy import Problem, Stage
 from gembench.pulls import NOT_ASKED, Pulls, Reply
+from gembench.query_policy import AnyPolicy
 from gembench.race import Race
 from gembench.runs import Runs
 from gembench.search import Search
@@ -42,6 +43,10 @@ _LEAST_SPENT = 0.95
 _LEAST_PULLS_PER_LOAD = 5
 _MOST_STAGES_ALIKE = 50
 _SEARCHES = 4
+_ASK_RIGHTLY = (
+    "Ask distinct models from 0 to M - 1, each for at most max_queries of the stage, and all together for at most "
+    "step.pulls_left; a model with 0 queries is not asked. Who chooses queries asks each model each of them once."
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Finding:
     advice: str = ""
 
 
-def check_policy(policy: Policy) -> Iterator[Finding]:
+def check_policy(policy: AnyPolicy) -> Iterator[Finding]:
     """All checks but that of the plan, one after the other; those after the asks only if there is no error in them."""
     asks = check_asks(policy)
     yield asks
@@ -93,21 +98,17 @@ def stage_fault(stage: Stage, problem: Problem) -> str:
     return "" if stage.repeats >= 0 else f"repeats {stage.repeats} times"
 
 
-def check_asks(policy: Policy) -> Finding:
+def check_asks(policy: AnyPolicy) -> Finding:
     """The budget is kept, and no ask names a model twice, one that does not exist, or more queries than planned."""
     for problem in REPLAYED:
         try:
             _runs(policy, problem, _graded(problem))
         except ContractError as error:
-            advice = (
-                "Ask distinct models from 0 to M - 1, each for at most max_queries of the stage, and all together for "
-                "at most step.pulls_left; a model with 0 queries is not asked."
-            )
-            return Finding("asks", "error", f"{_words(problem)}: {error}", advice)
+            return Finding("asks", "error", f"{_words(problem)}: {error}", _ASK_RIGHTLY)
     return Finding("asks", "ok", f"Budget and plan are kept in {NUM_RUNS:,} runs of each of {len(REPLAYED)} problems.")
 
 
-def check_spending(policy: Policy) -> Finding:
+def check_spending(policy: AnyPolicy) -> Finding:
     """Nearly all of the budget is spent, where no model runs out of queries."""
     share = float(_runs(policy, ROOMY, _graded(ROOMY)).pulls.mean() / ROOMY.budget)
     message = f"It spends {share:.0%} of its budget ({_words(ROOMY)})."
@@ -117,7 +118,7 @@ def check_spending(policy: Policy) -> Finding:
     return Finding("spending", "warning", message, advice)
 
 
-def check_ties(policy: Policy) -> Finding:
+def check_ties(policy: AnyPolicy) -> Finding:
     """Among models that answer alike, each is recommended equally often, at the first, second and last place.
 
     A chi-square test for each place and each kind of answers; all together raise a false alarm in `FALSE_ALARMS` of
@@ -141,7 +142,7 @@ def check_ties(policy: Policy) -> Finding:
     return Finding("ties", "ok", "Models that answer alike are recommended equally often.")
 
 
-def check_best_model(policy: Policy) -> Finding:
+def check_best_model(policy: AnyPolicy) -> Finding:
     """One model that is by far the best is recommended more often than chance would, wherever it stands."""
     shares = []
     for best in (ROOMY.num_models // 3, ROOMY.num_models - 1):
@@ -159,7 +160,7 @@ def check_best_model(policy: Policy) -> Finding:
     return Finding("best model", "ok", f"It finds a model that is by far the best in {min(shares):.0%} of runs.")
 
 
-def check_failures(policy: Policy) -> Finding:
+def check_failures(policy: AnyPolicy) -> Finding:
     """In a live search, once a model has failed the others are asked in its place."""
     try:
         num_idle, num_idle_anyway = (
@@ -176,7 +177,7 @@ def check_failures(policy: Policy) -> Finding:
     return Finding("failures", "ok", "After a model failed in a live search, the others are asked in its place.")
 
 
-def check_loads(policy: Policy) -> Finding:
+def check_loads(policy: AnyPolicy) -> Finding:
     """Models answer several queries each time they are loaded."""
     runs = _runs(policy, ROOMY, _graded(ROOMY))
     pulls_per_load = float(runs.pulls.sum() / max(1, runs.model_loads.sum()))
@@ -187,7 +188,7 @@ def check_loads(policy: Policy) -> Finding:
     return Finding("loads", "warning", message, advice)
 
 
-def _runs(policy: Policy, problem: Problem, race: Race, seed: int = SEED) -> Runs:
+def _runs(policy: AnyPolicy, problem: Problem, race: Race, seed: int = SEED) -> Runs:
     """Runs of one size everywhere, so that a problem is compiled once."""
     return simulate(
         policy,
@@ -201,7 +202,7 @@ def _runs(policy: Policy, problem: Problem, race: Race, seed: int = SEED) -> Run
     )
 
 
-def _num_idle_asks(policy: Policy, run: int, *, has_failure: bool) -> int:
+def _num_idle_asks(policy: AnyPolicy, run: int, *, has_failure: bool) -> int:
     """In how many asks of a search somebody could have answered who was not asked.
 
     The first model of the second ask may fail: after a failure in the first, the race would be planned anew.

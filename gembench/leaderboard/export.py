@@ -24,6 +24,7 @@ def export_policy(
     file: PolicyFile,
     problems: Sequence[Problem],
     *,
+    num_histories: int = 0,
     seconds: float = SECONDS,
     memory_bytes: int = MEMORY_BYTES,
 ) -> bytes:
@@ -32,6 +33,7 @@ def export_policy(
     Args:
         file: the file.
         problems: what the programs are for; one whose budget pays for every cell needs none.
+        num_histories: the models of the history of each of them; 0 for none.
         seconds: the longest that it may take.
         memory_bytes: the most address space.
 
@@ -45,6 +47,7 @@ def export_policy(
         "policy_class": file.policy_class,
         "settings": file.settings,
         "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
+        "num_histories": num_histories,
     }
     result = run_sandboxed(
         f"{_WORKER.read_text(encoding='utf-8')}\nmain({json.dumps(order)!r}, write_output)\n",

@@ -54,6 +54,7 @@ OPERATIONS = frozenset(
 
 _OF_ARGUMENTS = frozenset(("jax.result_info",))
 _COMPOSITES = '"chlo.'  # What JAX makes of top_k, for one.
+_LAPACK = "lapack_"
 _LONGEST_LIST = 300
 _MOST_ELEMENTS = 2**31 - 1
 _TYPES: dict[str, Any] = {
@@ -92,9 +93,10 @@ def check_program(
     except Exception as error:  # Whatever the readers of damaged bytes may raise.
         raise ContractError(f"{what}: is no exported program ({type(error).__name__}).") from error
     if strange:
+        linear_algebra = "; solve small systems by gembench.small_systems.solve" if _LAPACK in "".join(strange) else ""
         raise ContractError(
             f"{what}: contains {', '.join(sorted(strange))[:_LONGEST_LIST]}, which may reach out of the program; "
-            f"compute with jax.numpy alone, without callbacks and linear algebra routines."
+            f"compute with jax.numpy alone, without callbacks and linear algebra routines{linear_algebra}."
         )
     taken, given = _arrays(takes_types, f"{what}: takes"), _arrays(gives_types, f"{what}: gives")
     if _text(taken) != _text(takes):

@@ -1,7 +1,8 @@
 """The process that replays what came out of a sandbox: `python -m gembench.leaderboard.replay_worker N`.
 
-N is the number of its end of a socket. It takes an order (JSON) and the sandbox's output, and tells in JSON how many
-runs have just finished, and in the end the result or what went wrong. It may be killed at any time.
+N is the number of its end of a socket. It takes an order (JSON) and what came out of the sandbox for each size of
+history, and tells in JSON how many runs have just finished, and in the end the result or what went wrong. It may be
+killed at any time.
 """
 
 import json
@@ -11,21 +12,25 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from gembench.errors import ContractError, GembenchError
+from gembench.experiment import Contest, plan_contests
 from gembench.jax_setup import set_up_jax
-from gembench.leaderboard.benchmark import Benchmark, BenchmarkTensor, open_races
+from gembench.leaderboard.benchmark import Benchmark, BenchmarkTensor, open_backgrounds, open_races
+from gembench.leaderboard.renumbering import with_models_renumbered, with_queries_renumbered
 from gembench.leaderboard.replay_process import why_not_replayed
 from gembench.leaderboard.result_file import make_result, to_json
-from gembench.leaderboard.scores import score_policies
-from gembench.leaderboard.scoring import renumbered
+from gembench.leaderboard.scores import score_contests
+from gembench.leaderboard.scoring import num_histories_of
 from gembench.leaderboard.unpack import unpack
 from gembench.memory import bound_memory, memory_for_runs
 from gembench.policy import Problem
+from gembench.query_policy import chooses_queries
 
 
 def main() -> None:
     """Serve one order."""
     connection = Connection(int(sys.argv[1]))
-    order, output = json.loads(connection.recv_bytes()), connection.recv_bytes()
+    order = json.loads(connection.recv_bytes())
+    outputs = [connection.recv_bytes() for _ in order["problems"]]
     sending = threading.Lock()
 
     def tell(**said: object) -> None:
@@ -33,7 +38,7 @@ def main() -> None:
             connection.send_bytes(json.dumps(said).encode())
 
     try:
-        tell(result=_replay(order, output, tell))
+        tell(result=_replay(order, outputs, tell))
     except ContractError as error:
         tell(error=str(error))
     except GembenchError as error:
@@ -44,21 +49,32 @@ def main() -> None:
         tell(error=f"its {why_not_replayed(error)}")
 
 
-def _replay(order: dict[str, Any], output: bytes, tell: Any) -> str:
-    limit = order["memory_bytes"]
+def _replay(order: dict[str, Any], outputs: list[bytes], tell: Any) -> str:
+    limit, name, file_sha256 = order["memory_bytes"], order["name"], order["file_sha256"]
     bound_memory(limit)
     set_up_jax(cpu_only=True)
     benchmark = _read_benchmark(order["benchmark"])
-    policy = unpack(output, [Problem(*sizes) for sizes in order["problems"]])
-    races = [renumbered(loaded, order["file_sha256"]) for loaded in open_races(benchmark)]
-    (scores,) = score_policies(
+    policies = {
+        int(size): unpack(output, [Problem(*sizes) for sizes in problems], num_histories=int(size))
+        for (size, problems), output in zip(order["problems"].items(), outputs, strict=True)
+    }
+    races = open_races(benchmark)
+    known = open_backgrounds(benchmark, races)
+    contests: list[Contest] = []
+    for loaded in races:
+        policy = policies[num_histories_of(loaded, known)]
+        race, background = with_models_renumbered(loaded, file_sha256), known.get(loaded.tensor)
+        if chooses_queries(policy):
+            race, background = with_queries_renumbered(race, background, file_sha256)
+        beforehand = {} if background is None else {loaded.tensor: background}
+        contests += plan_contests([race], {name: policy}, benchmark.queries_per_model, known=beforehand)
+    (scores,) = score_contests(
         benchmark,
-        races,
-        {order["name"]: policy},
+        contests,
         memory_bytes=min(memory_for_runs(None), limit // 4),
         on_progress=lambda num_runs: tell(runs=num_runs),
     )
-    return to_json(make_result(benchmark, scores, order["file_sha256"]))
+    return to_json(make_result(benchmark, scores, file_sha256))
 
 
 def _read_benchmark(stated: dict[str, Any]) -> Benchmark:
@@ -70,6 +86,7 @@ def _read_benchmark(stated: dict[str, Any]) -> Benchmark:
         seed=stated["seed"],
         top_k=tuple(stated["top_k"]),
         reference=stated["reference"],
+        histories=tuple(BenchmarkTensor(**tensor) for tensor in stated["histories"]),
     )
 
 

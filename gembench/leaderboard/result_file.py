@@ -41,6 +41,7 @@ class Result:
         versions: of Python and of the libraries that decide what comes out.
         platform: system, machine and processor: on the same one, and with the same versions, scores are the same bit by
             bit. XLA makes other code for other processors.
+        histories: content digests of the tensors of other models that were known beforehand.
     """
 
     scores: PolicyScores
@@ -50,6 +51,7 @@ class Result:
     runs: int
     versions: Mapping[str, str]
     platform: str
+    histories: tuple[str, ...] = ()
 
 
 def make_result(benchmark: Benchmark, scores: PolicyScores, file_sha256: str | None = None) -> Result:
@@ -62,6 +64,7 @@ def make_result(benchmark: Benchmark, scores: PolicyScores, file_sha256: str | N
         runs=benchmark.runs,
         versions={"python": platform.python_version(), **{library: version(library) for library in _LIBRARIES}},
         platform=" ".join((platform.system(), platform.machine(), _processor())),
+        histories=tuple(tensor.digest for tensor in benchmark.histories),
     )
 
 
@@ -76,6 +79,7 @@ def to_json(result: Result) -> str:
         "runs": result.runs,
         "versions": dict(result.versions),
         "platform": result.platform,
+        **({"histories": result.histories} if result.histories else {}),
     }
     lines = [f" {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     cells = ",\n".join("  " + json.dumps(_cell_json(score), separators=(",", ":")) for score in result.scores.cells)
@@ -158,6 +162,7 @@ def _refuse_constant(name: str) -> Never:
 
 
 def _cell_json(score: CellScore) -> dict[str, Any]:
+    chosen = {} if score.distinct_queries is None else {"distinct_queries": _coded(score.distinct_queries)}
     return {
         "tensor": score.cell.tensor,
         "tensor_digest": score.cell.tensor_digest,
@@ -168,6 +173,7 @@ def _cell_json(score: CellScore) -> dict[str, Any]:
         "pulls": _coded(score.pulls),
         "model_loads": _coded(score.model_loads),
         "cost_seconds": score.cost_seconds.tolist(),
+        **chosen,
     }
 
 
@@ -184,6 +190,9 @@ def _read_result(document: Any) -> Result:
         raise BenchmarkError("file_sha256 should be 64 hex digits.")
     runs = _get(document, "runs", int, "the file")
     versions = _get(document, "versions", dict, "the file")
+    histories = _get(document, "histories", list, "the file") if "histories" in document else []
+    if not all(isinstance(digest, str) and DIGEST.fullmatch(digest) for digest in histories):
+        raise BenchmarkError("histories should be content digests, sha256: and 64 hex digits.")
     if not all(isinstance(name, str) for name in versions.values()):
         raise BenchmarkError("versions should be texts.")
     cells = tuple(
@@ -197,6 +206,7 @@ def _read_result(document: Any) -> Result:
         runs=runs,
         versions=versions,
         platform=_get(document, "platform", str, "the file"),
+        histories=tuple(histories),
     )
 
 
@@ -225,6 +235,7 @@ def _read_cell(cell: Any, runs: int, where: str) -> CellScore:
         pulls=coded(cell, "pulls", whole=True),
         model_loads=coded(cell, "model_loads", whole=True),
         cost_seconds=_numbers(cell.get("cost_seconds"), "cost_seconds", where, runs, high=_LARGEST),
+        distinct_queries=coded(cell, "distinct_queries") if "distinct_queries" in cell else None,
     )
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from gembench.background import LoadedBackground
+    from gembench.experiment import Contest
     from gembench.leaderboard.benchmark import Benchmark
     from gembench.load_race import LoadedRace
     from gembench.measures import Measures
-    from gembench.policy import Policy
+    from gembench.query_policy import AnyPolicy
     from gembench.runs import Runs
 
 SECONDS_DIGITS = 3
@@ -47,6 +50,7 @@ class CellScore:
         pulls: [R] int64, pulls paid for.
         model_loads: [R] int64, how often a model was loaded.
         cost_seconds: [R] float64, seconds of loading and answering, to the millisecond.
+        distinct_queries: [R] float64, queries that any model was asked, of a policy that chooses them; else None.
     """
 
     cell: Cell
@@ -56,6 +60,7 @@ class CellScore:
     pulls: NDArray[np.int64]
     model_loads: NDArray[np.int64]
     cost_seconds: NDArray[np.float64]
+    distinct_queries: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +80,10 @@ def cells_of(benchmark: Benchmark) -> tuple[Cell, ...]:
     )
 
 
-def score_cell(loaded: LoadedRace, queries_per_model: float, runs: Runs, measures: Measures) -> CellScore:
-    """The score of runs that were made and measured on a race."""
+def score_cell(
+    loaded: LoadedRace, queries_per_model: float, runs: Runs, measures: Measures, *, has_chosen: bool = False
+) -> CellScore:
+    """The score of runs that were made and measured on a race, by a policy that chose the queries or took them."""
     return CellScore(
         cell=Cell(loaded.tensor, loaded.digest, queries_per_model),
         rank=measures.rank,
@@ -85,14 +92,16 @@ def score_cell(loaded: LoadedRace, queries_per_model: float, runs: Runs, measure
         pulls=runs.pulls,
         model_loads=runs.model_loads,
         cost_seconds=np.round(runs.cost_seconds, SECONDS_DIGITS),
+        distinct_queries=runs.distinct_queries if has_chosen else None,
     )
 
 
 def score_policies(
     benchmark: Benchmark,
     races: Sequence[LoadedRace],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, AnyPolicy],
     *,
+    known: Mapping[str, LoadedBackground] = MappingProxyType({}),
     memory_bytes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> tuple[PolicyScores, ...]:
@@ -102,6 +111,7 @@ def score_policies(
         benchmark: budgets, runs, seed and ks.
         races: its races, as `open_races` gives them.
         policies: by the name that the scores shall bear; any object that keeps the contract.
+        known: what is known beforehand, by the race's tensor, as `open_backgrounds` gives it.
         memory_bytes: what all replays running at once may use together; None for the simulator's own default.
         on_progress: told, from any thread, how many runs have just finished.
 
@@ -109,14 +119,35 @@ def score_policies(
         BudgetError: a policy cannot spend a budget of the benchmark.
         ContractError: a policy asked for what the contract forbids.
     """
-    from gembench.experiment import Settings, plan_contests, run_contests
+    from gembench.experiment import plan_contests
+
+    contests = plan_contests(races, policies, benchmark.queries_per_model, known=known)
+    return score_contests(benchmark, contests, memory_bytes=memory_bytes, on_progress=on_progress)
+
+
+def score_contests(
+    benchmark: Benchmark,
+    contests: Sequence[Contest],
+    *,
+    memory_bytes: int | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> tuple[PolicyScores, ...]:
+    """The scores that contests in the cells of a benchmark come to; the rest as in `score_policies`."""
+    from gembench.experiment import Settings, run_contests
+    from gembench.query_policy import chooses_queries, informed
 
     settings = Settings(num_runs=benchmark.runs, seed=benchmark.seed, top_k=benchmark.top_k, memory_bytes=memory_bytes)
-    contests = plan_contests(races, policies, benchmark.queries_per_model)
-    cells: dict[str, list[CellScore]] = {name: [] for name in policies}
+    cells: dict[str, list[CellScore]] = {contest.specification: [] for contest in contests}
     for result in run_contests(contests, settings, on_progress):
-        contest = result.contest
+        contest, has_history = result.contest, bool(result.row.history)
+        raced = informed(contest.policy, has_history=has_history)
         cells[contest.specification].append(
-            score_cell(contest.loaded, contest.queries_per_model, result.runs, result.measures)
+            score_cell(
+                contest.loaded,
+                contest.queries_per_model,
+                result.runs,
+                result.measures,
+                has_chosen=chooses_queries(raced),
+            )
         )
     return tuple(PolicyScores(name, tuple(of_policy)) for name, of_policy in cells.items())

@@ -1,18 +1,17 @@
 """Scoring a policy of a stranger's file on a benchmark: two processes, neither of which can do harm.
 
 The sandbox runs the file and sees no tensor; all that comes out of it are programs. A process of ours, which can be
-killed, checks them, replays them against the tensors, and tells the result. A policy is given the models under other
-numbers, drawn by the digest of its file: whoever has looked up which model is the best cannot write its number down.
+killed, checks them, replays them against the tensors, and tells the result. A policy is given the models, and the
+queries if it chooses them, under other numbers (see `renumbering`).
 """
 
-import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from types import MappingProxyType
 
-import numpy as np
-
+from gembench.background import LoadedBackground
 from gembench.errors import BudgetError
 from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.export import export_policy
@@ -43,6 +42,7 @@ def score_file(
     file: PolicyFile,
     name: str | None = None,
     *,
+    known: Mapping[str, LoadedBackground] = MappingProxyType({}),
     seconds: float = SECONDS,
     memory_bytes: int | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -54,6 +54,7 @@ def score_file(
         races: the benchmark's, as `open_races` gives them.
         file: the file.
         name: what the result calls the policy; by default its class with its settings.
+        known: what is known beforehand, by the race's tensor, as `open_backgrounds` gives it.
         seconds: the longest that the replay may take.
         memory_bytes: the most address space of the process that replays; None for `memory_for_strangers`.
         on_progress: told how many runs have just finished.
@@ -62,17 +63,23 @@ def score_file(
         PolicyFileError: the file holds no policy that keeps the contract, or it takes too long or too much memory.
         UsageError: the policy refuses its settings, or cannot spend a budget.
     """
-    problems = problems_of(benchmark, races)
-    output = export_policy(file, problems)
-    answer = read_answer(output)
+    parts: dict[int, list[LoadedRace]] = {}
+    for loaded in races:
+        parts.setdefault(num_histories_of(loaded, known), []).append(loaded)
+    problems = {size: problems_of(benchmark, of_size) for size, of_size in parts.items()}
+    outputs = [export_policy(file, those, num_histories=size) for size, those in problems.items()]
+    answer = read_answer(outputs[0])
     order = {
         "benchmark": asdict(benchmark),
-        "problems": [[problem.num_models, problem.num_queries, problem.budget] for problem in problems],
+        "problems": {
+            size: [[problem.num_models, problem.num_queries, problem.budget] for problem in those]
+            for size, those in problems.items()
+        },
         "name": name or one_line(":".join(filter(None, (answer.policy_class, file.settings)))),
         "file_sha256": file.sha256,
         "memory_bytes": memory_bytes or memory_for_strangers(),
     }
-    text = _replay((json.dumps(order).encode(), output), file.path, seconds, on_progress)
+    text = _replay((json.dumps(order).encode(), *outputs), file.path, seconds, on_progress)
     return from_json(text, file.path)
 
 
@@ -93,19 +100,9 @@ def problems_of(benchmark: Benchmark, races: Sequence[LoadedRace]) -> list[Probl
     return list(dict.fromkeys(problems))
 
 
-def renumbered(loaded: LoadedRace, file_sha256: str) -> LoadedRace:
-    """The race with its models in another order, drawn by the digests of the tensor and the policy's file."""
-    draws = [
-        hashlib.sha256(f"{loaded.digest} {file_sha256} {model}".encode()).digest() for model in range(loaded.num_models)
-    ]
-    order = np.array(sorted(range(loaded.num_models), key=draws.__getitem__))
-    race = replace(
-        loaded.race,
-        correct=np.ascontiguousarray(loaded.race.correct[order]),
-        load_seconds=loaded.race.load_seconds[order],
-        query_seconds=loaded.race.query_seconds[order],
-    )
-    return replace(loaded, models=tuple(loaded.models[model] for model in order), race=race)
+def num_histories_of(loaded: LoadedRace, known: Mapping[str, LoadedBackground]) -> int:
+    """H, the models of a race's history; `known` is what is known beforehand, by the race's tensor."""
+    return len(known[loaded.tensor].background.history) if loaded.tensor in known else 0
 
 
 def _replay(messages: Sequence[bytes], path: str, seconds: float, on_progress: Callable[[int], None] | None) -> str:

@@ -35,6 +35,7 @@ class CellSummary:
     pulls: Estimate
     model_loads: Estimate
     cost_seconds: Estimate
+    distinct_queries: Estimate | None
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,7 @@ def summarize_cell(score: CellScore) -> CellSummary:
         pulls=_mean(score.pulls),
         model_loads=_mean(score.model_loads),
         cost_seconds=_mean(score.cost_seconds),
+        distinct_queries=None if score.distinct_queries is None else _mean(score.distinct_queries),
     )
 
 

@@ -1,24 +1,25 @@
 """From what came out of the sandbox to a policy that can be replayed: nothing in it is believed."""
 
 import hashlib
+import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-import jax.numpy as jnp
-from jax import ShapeDtypeStruct
-
 from gembench.errors import ContractError
-from gembench.exported_policy import ExportedPolicy, Programs
-from gembench.leaderboard.program_check import check_program, results_of
+from gembench.exported_policy import ExportedPolicy
+from gembench.exported_query_policy import ExportedQueryPolicy
+from gembench.leaderboard.problem_check import check_programs, check_query_programs
 from gembench.policy import Problem, Sampling, Stage
 
 _MOST_PULLS = 2**31 - 1
 _LONGEST_LINE = 500
 _LONGEST_HEAD = 4 * 2**20
 _MOST_HYPER_PARAMETERS = 100
+_OTHER_PROGRAMS, _OTHER_QUERY_PROGRAMS = 3, 4
+"""Programs of a problem beside those of its stages."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class Answer:
         description: the first paragraph of its docstring.
         hyper_parameters: by name.
         sampling: how query orders are drawn.
+        chooses_queries: whether what is raced is of the second level of the contract.
+        uses_history: whether it would be, where there is a history.
         plans: the stages for each problem.
-        programs: of each problem: start, ask and learn of each stage, recommend, withdraw.
+        programs: of each problem, in the order of `export_programs`.
     """
 
     error: Failure | None
@@ -55,6 +58,8 @@ class Answer:
     description: str = ""
     hyper_parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     sampling: Sampling = "shared"
+    chooses_queries: bool = False
+    uses_history: bool = False
     plans: tuple[tuple[Stage, ...], ...] = ()
     programs: tuple[bytes, ...] = ()
 
@@ -82,6 +87,8 @@ def read_answer(output: bytes) -> Answer:
             description=one_line(answer["description"]),
             hyper_parameters=_hyper_parameters(answer["hyper_parameters"]),
             sampling=sampling,
+            chooses_queries=answer.get("chooses_queries") is True,
+            uses_history=answer.get("uses_history") is True,
             plans=tuple(tuple(map(_stage, stages)) for stages in answer["problems"]),
             programs=_cut(rest, answer["sizes"]),
         )
@@ -89,27 +96,34 @@ def read_answer(output: bytes) -> Answer:
         raise ContractError(f"what came out of the sandbox is no policy ({type(error).__name__}).") from error
 
 
-def unpack(output: bytes, problems: Sequence[Problem]) -> ExportedPolicy:
+def unpack(
+    output: bytes, problems: Sequence[Problem], *, num_histories: int = 0
+) -> ExportedPolicy | ExportedQueryPolicy:
     """The policy that came out of the sandbox, every program of it checked.
 
     Args:
         output: what `export_policy` gave.
         problems: what it was exported for, in that order.
+        num_histories: the models of the history that it was exported for.
 
     Raises:
         ContractError: a plan or program does not keep the contract, or may not run here.
     """
     answer = read_answer(output)
-    programs = list(answer.programs)
-    if len(answer.plans) != len(problems) or len(programs) != sum(2 * len(plan) + 3 for plan in answer.plans):
+    num_others = _OTHER_QUERY_PROGRAMS if answer.chooses_queries else _OTHER_PROGRAMS
+    ends = list(itertools.accumulate((2 * len(plan) + num_others for plan in answer.plans), initial=0))
+    if len(answer.plans) != len(problems) or len(answer.programs) != ends[-1]:
         raise ContractError(f"policy {answer.policy_class}: the programs are not those of its plans.")
-    by_problem = {}
-    for problem, plan in zip(problems, answer.plans, strict=True):
-        count = 2 * len(plan) + 3
-        by_problem[problem] = _check_problem(problem, plan, programs[:count])
-        del programs[:count]
-    digest = hashlib.sha256(output + repr(tuple(problems)).encode()).hexdigest()
-    return ExportedPolicy(answer.policy_class, digest, answer.sampling, by_problem)
+    parts = [answer.programs[first:last] for first, last in itertools.pairwise(ends)]
+    of_problems = list(zip(problems, answer.plans, parts, strict=True))
+    digest = hashlib.sha256(output + repr((tuple(problems), num_histories)).encode()).hexdigest()
+    if answer.chooses_queries:
+        query_programs = {
+            problem: check_query_programs(problem, num_histories, plan, part) for problem, plan, part in of_problems
+        }
+        return ExportedQueryPolicy(answer.policy_class, digest, answer.sampling, query_programs)
+    programs = {problem: check_programs(problem, plan, part) for problem, plan, part in of_problems}
+    return ExportedPolicy(answer.policy_class, digest, answer.sampling, programs)
 
 
 def one_line(text: str) -> str:
@@ -121,35 +135,6 @@ def one_line(text: str) -> str:
     if not isinstance(text, str):
         raise TypeError(f"a text is wanted, got {type(text).__name__}")
     return "".join(letter if letter.isprintable() else " " for letter in text[:_LONGEST_LINE]).strip()
-
-
-def _check_problem(problem: Problem, plan: tuple[Stage, ...], programs: Sequence[bytes]) -> Programs:
-    def array(*shape: int, dtype: Any = jnp.int32) -> ShapeDtypeStruct:
-        return ShapeDtypeStruct(shape, dtype)
-
-    num_models = problem.num_models
-    key, one, books = array(2, dtype=jnp.uint32), array(), (array(num_models), array(num_models))
-    start = check_program(programs[0], "start", (), None)
-    memory = results_of(start)
-    asks, learns = [], []
-    for index, stage in enumerate(plan):
-        if stage.num_models > num_models or stage.max_queries > problem.budget:
-            raise ContractError(
-                f"plan: stage {index} is of {stage.num_models} models and {stage.max_queries} queries each, where "
-                f"there are {num_models} models and {problem.budget} pulls."
-            )
-        asked = array(stage.num_models)
-        ask, learn = programs[2 * index + 1 : 2 * index + 3]
-        asks.append(check_program(ask, f"ask in stage {index}", (one, key, one, *books, *memory), (asked, asked)))
-        taken = (one, one, asked, asked, asked, *books, *memory)
-        learns.append(check_program(learn, f"learn in stage {index}", taken, memory))
-    recommend = check_program(programs[-2], "recommend", (key, *books, *memory), None)
-    scores = results_of(recommend)
-    if [score.shape for score in scores] != [(num_models,)] or scores[0].dtype not in (jnp.float32, jnp.int32):
-        given = ", ".join(f"{score.dtype}{list(score.shape)}" for score in scores)
-        raise ContractError(f"recommend: gives {given or 'nothing'}, where the contract wants float32[{num_models}].")
-    withdraw = check_program(programs[-1], "withdraw", (array(num_models, dtype=jnp.bool_), *memory), memory)
-    return Programs(plan, start, tuple(asks), tuple(learns), recommend, withdraw)
 
 
 def _stage(stage: Mapping[str, Any]) -> Stage:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gembench.errors import GembenchError, UsageError
-from gembench.experiment import make_first_level
+from gembench.experiment import make_policies
 from gembench.intervals import Interval
 from gembench.leaderboard.benchmark import Benchmark
 from gembench.leaderboard.entries import policy_file_of
@@ -84,9 +84,7 @@ def score_again(
         seconds: the longest that the replay of a file may take.
         on_progress: told, from any thread, how many runs have just finished.
     """
-    policies = make_first_level(
-        [each.card.name for each in published if not each.is_submission] or [benchmark.reference]
-    )
+    policies = make_policies([each.card.name for each in published if not each.is_submission] or [benchmark.reference])
     again: dict[str, Result | str] = {
         result.scores.name: result
         for result in score_field(benchmark, races, policies, (), seconds=seconds, on_progress=on_progress)
@@ -149,7 +147,7 @@ def _first_difference(published: Result, again: Result) -> str:
 
 
 def _measures(before: CellScore, after: CellScore) -> list[tuple[str, NDArray[Any], NDArray[Any]]]:
-    return [
+    measures = [
         (what, getattr(before, field), getattr(after, field))
         for what, field in (
             ("rank", "rank"),
@@ -159,3 +157,6 @@ def _measures(before: CellScore, after: CellScore) -> list[tuple[str, NDArray[An
             ("seconds", "cost_seconds"),
         )
     ] + [(f"top-{k} recall", before.recall[k], after.recall[k]) for k in before.recall]
+    if before.distinct_queries is not None and after.distinct_queries is not None:
+        measures.append(("distinct queries", before.distinct_queries, after.distinct_queries))
+    return measures

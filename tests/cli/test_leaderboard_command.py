@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import re
 import tomllib
 
+import numpy as np
 import pytest
 from needs import needs_bwrap
 
-from gembench.experiment import make_first_level
+from gembench.experiment import make_policies
 from gembench.leaderboard import benchmark as benchmarks
 from gembench.leaderboard import catalog
 from gembench.leaderboard.field import score_field
@@ -33,11 +35,11 @@ def board(small_benchmark, monkeypatch, gembench, tmp_path):
     results, submissions = tmp_path / "catalog", tmp_path / "policies" / "submissions"
     races = benchmarks.open_races(small_benchmark)
     results.mkdir()
-    policies = make_first_level(NAMES)
+    policies = make_policies(NAMES)
     for each in score_field(small_benchmark, races, policies, (), seconds=60):
         (results / f"{each.scores.name}.json").write_text(to_json(each))
     monkeypatch.setattr(catalog, "RESULTS", results)
-    monkeypatch.setattr(catalog, "make_first_level", lambda _: policies)
+    monkeypatch.setattr(catalog, "published_policies", lambda: policies)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies" / "catalog.py").touch()
@@ -122,6 +124,7 @@ def test_results_without_the_reference_or_of_no_policy_are_refused_in_one_line(b
         (("score", "nothing.py"), "nothing.py: cannot be read"),
         (("score", "nothing.py:no-class"), "'no-class' is no name of a class"),
         (("score", "uniform", "--private", "nowhere"), "nowhere"),
+        (("score", "uniform", "--history", "qwen2.5-3b"), "--history is for --private FOLDER"),
         (("submit", "nothing.py", "--author", "A", "--license", "MIT", "--source", "B"), "nothing.py: cannot be read"),
         (("submit", "nothing.py"), "--author"),
         (("verify", "unifrm"), "did you mean uniform"),
@@ -205,6 +208,33 @@ def test_hidden_tensors_are_named_by_their_digests_alone(board, gembench, policy
     shown = gembench("leaderboard", "show", *files)
     assert shown.exit_code == 0, shown.stderr
     assert "Benchmark tiny-private" in shown.stdout
+
+
+def test_policies_of_the_catalog_that_choose_queries_are_scored_by_name_with_a_history(
+    board, gembench, small, tmp_path
+):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    with np.load(small) as race:
+        models = [f"elder-{number}" for number in range(len(race["models"]))]
+        past = {"correct": race["correct"][:, ::-1], "models": np.array(models), "queries": race["queries"]}
+    np.savez(tmp_path / "past.npz", **past)
+    (hidden / "tensor.npz").write_bytes(small.read_bytes())
+    arguments = ("--private", hidden, "--history", tmp_path / "past.npz", "--results", tmp_path / "results")
+    scored = gembench("leaderboard", "score", "model_selector", *arguments, "--json", "-")
+    assert scored.exit_code == 0, scored.stderr
+    assert f"the history is {len(models)} other models on" in scored.stderr
+    standing = json.loads(scored.stdout)
+    assert re.fullmatch("tiny-private-history-[0-9a-f]{8}", standing["benchmark"])
+    distinct = {entry["name"]: entry["cells"][0]["distinct_queries"] for entry in standing["entries"]}
+    assert distinct["model_selector"]["value"] == 4  # each is asked of all 8 models
+    assert distinct["sequential_halving"] is None
+    files = sorted((tmp_path / "results").iterdir())
+    shown = gembench("leaderboard", "show", *files)
+    assert shown.exit_code == 0, shown.stderr
+    assert standing["benchmark"] in shown.stdout
+    built = gembench("leaderboard", "build", "-o", tmp_path / "site", *(f"--private-result={file}" for file in files))
+    assert built.exit_code == 0, built.stderr
 
 
 @needs_bwrap

@@ -89,15 +89,17 @@ def failure_of(text, **limits):
     raise AssertionError("nothing went wrong")
 
 
-def order_of(text, problems=(PROBLEM,)):
+def order_of(text, problems=(PROBLEM,), num_histories=0, policy_class=None):
     sizes = [[problem.num_models, problem.num_queries, problem.budget] for problem in problems]
-    return json.dumps({"text": text, "policy_class": None, "settings": "", "problems": sizes})
+    return json.dumps(
+        {"text": text, "policy_class": policy_class, "settings": "", "problems": sizes, "num_histories": num_histories}
+    )
 
 
-def export_here(text, problems=(PROBLEM,)):
+def export_here(text, problems=(PROBLEM,), num_histories=0, policy_class=None):
     """What the worker writes in this very process: for files that do no harm here."""
     written = []
-    export_worker.main(order_of(text, problems), written.append)
+    export_worker.main(order_of(text, problems, num_histories, policy_class), written.append)
     (output,) = written
     return output
 
@@ -110,14 +112,18 @@ def failure_outside(text):
     return json.loads(output.partition(b"\n")[0])["error"]
 
 
-def make_board(folder, num_models=7, num_queries=20, queries_per_model=(4,), runs=20, seed=0) -> Benchmark:
-    """A benchmark of one hidden tensor, in a folder of its own."""
+def make_board(
+    folder, num_models=7, num_queries=20, queries_per_model=(4,), runs=20, seed=0, correct=None
+) -> Benchmark:
+    """A benchmark of one hidden tensor, in a folder of its own: with these answers, by default some drawn ones."""
     folder.mkdir()
-    rng = np.random.default_rng(seed)
-    accuracy = np.linspace(0.2, 0.9, num_models)[:, None]
+    if correct is None:
+        accuracy = np.linspace(0.2, 0.9, num_models)[:, None]
+        correct = (np.random.default_rng(seed).random((num_models, num_queries)) < accuracy).astype(np.int8)
+    num_models, num_queries = correct.shape
     np.savez(
         folder / "planted-tensor.npz",
-        correct=(rng.random((num_models, num_queries)) < accuracy).astype(np.int8),
+        correct=correct,
         models=np.array([f"planted-model-{model}" for model in range(num_models)]),
         queries=np.array([f"planted-query-{query}" for query in range(num_queries)]),
     )

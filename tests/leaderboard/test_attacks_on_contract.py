@@ -10,7 +10,7 @@ from hostile import PROBLEM, export_here, make_board, policy_file, policy_text
 
 from gembench.errors import ContractError
 from gembench.leaderboard.benchmark import open_races
-from gembench.leaderboard.scoring import renumbered
+from gembench.leaderboard.renumbering import with_models_renumbered
 from gembench.leaderboard.unpack import unpack
 from gembench.policy import Problem
 from gembench.race import Race
@@ -194,13 +194,13 @@ def test_two_files_whose_policies_look_alike_share_no_kept_program():
 def test_a_model_has_another_number_for_every_file(tmp_path):
     (race,) = open_races(make_board(tmp_path / "hidden", num_models=30))
     files = [policy_file(f"{policy_text(scores='-jnp.arange(30.0)')}\n# {number}") for number in range(40)]
-    firsts = [renumbered(race, file.sha256).models[0] for file in files]
+    firsts = [with_models_renumbered(race, file.sha256).models[0] for file in files]
     # 40 draws of 30 models: some model comes first 8 times or more in fewer than one of 10,000 trials.
     assert max(firsts.count(model) for model in race.models) < 8
-    again = [renumbered(race, file.sha256).models[0] for file in files]
+    again = [with_models_renumbered(race, file.sha256).models[0] for file in files]
     assert again == firsts
     for file in files[:3]:
-        other = renumbered(race, file.sha256)
+        other = with_models_renumbered(race, file.sha256)
         of_name = dict(zip(race.models, race.race.correct, strict=True))
         np.testing.assert_array_equal(other.race.correct, [of_name[name] for name in other.models])
 

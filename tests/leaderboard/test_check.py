@@ -30,9 +30,11 @@ from gembench.leaderboard.contract_checks import (
     check_spending,
     check_ties,
 )
+from gembench.leaderboard.history_check import check_history
 from gembench.leaderboard.policy_file import PolicyFile
 from gembench.policies.catalog import CATALOG
 from gembench.policy import Ask, Stage, TallyOnly
+from gembench.query_policy import QueryAsk
 from gembench.ranking import top_models
 
 FEW_LOADS = ("uniform", "bayes_elim", "sequential_halving", "accelerated_sequential_halving")
@@ -202,6 +204,55 @@ def test_a_sound_policy_passes_every_check(policy):
     assert [finding.verdict for finding in found] == ["ok"] * 6, found
 
 
+@dataclass(frozen=True)
+class InTurn:
+    """Asks all models the same queries, and one of them twice where it knows of others."""
+
+    is_sound: bool = True
+    sampling: ClassVar[str] = "shared"
+
+    def plan(self, problem):
+        each = problem.budget // problem.num_models
+        left = problem.budget - each * problem.num_models
+        return Stage(problem.num_models, each, in_step=True), Stage(1, 1, repeats=left)
+
+    def study(self, problem, background):
+        return jnp.zeros(len(background.history), jnp.int32)
+
+    def start(self, rng_key, problem, seen):
+        return ()
+
+    def ask(self, rng_key, step, seen, memory):
+        num_models, num_each = step.problem.num_models, self.plan(step.problem)[0].max_queries
+        if step.stage == 0:
+            queries = seen.order[None, :num_each]
+            if not self.is_sound and seen.knowledge.size:
+                queries = queries.at[0, 0].set(queries[0, 1])
+            return QueryAsk(jnp.arange(num_models, dtype=jnp.int32), queries)
+        points = jnp.where(seen.tally.pulls == num_each, seen.tally.correct, -1)
+        return QueryAsk(top_models(rng_key, points, 1, max_points=num_each), seen.order[None, num_each : num_each + 1])
+
+    def learn(self, step, asked, answers, seen, memory):
+        return memory
+
+    def recommend(self, rng_key, problem, seen, memory):
+        return seen.tally.correct
+
+    def withdraw(self, is_out, memory):
+        return memory
+
+
+@pytest.mark.parametrize("policy", [InTurn(), InTurn(is_sound=False)])
+def test_a_policy_that_chooses_queries_is_held_to_the_same_and_to_more_with_a_history(policy):
+    assert check_plan(policy.plan).verdict == "ok"
+    found = list(contract_checks.check_policy(policy))
+    assert [finding.verdict for finding in found] == ["ok"] * 6, found
+    known = check_history(policy)
+    assert known.check == "history"
+    assert known.verdict == ("ok" if policy.is_sound else "warning")
+    assert policy.is_sound or "asked a model the same query twice" in known.message
+
+
 def test_a_policy_that_favours_nobody_fails_the_test_of_ties_as_rarely_as_it_says(monkeypatch):
     """At a rate of 5% for fair draws; a rate over 5% or under 3% is found out but in one of a million.
 
@@ -279,7 +330,12 @@ def file_of(*replaced):
         (("return tally.pulls", "return tally.pulls + random.randint(0, 2**30)"), "repeat", "Run twice", "rng_key"),
         (("Stage(1,", "Stage(1 + problem.num_models,"), "plan", "stage 0 asks 2 models", "at most the models"),
         (("jnp.zeros(1, jnp.int32)", "jnp.zeros(1)"), "programs", "ask in stage 0: gives float32", ""),
-        (("return tally.pulls", "return jnp.linalg.inv(jnp.eye(problem.num_models))[0]"), "programs", "lapack", ""),
+        (
+            ("return tally.pulls", "return jnp.linalg.inv(jnp.eye(problem.num_models))[0]"),
+            "programs",
+            "lapack.*gembench.small_systems.solve",
+            "",
+        ),
     ],
 )
 def test_a_file_ends_at_the_check_that_it_fails(replaced, check, said, advised):

@@ -21,7 +21,7 @@ from gembench.simulate import simulate
 INT = jax.ShapeDtypeStruct((3,), jnp.int32)
 
 
-def export_here(text, problems, policy_class=None, settings=""):
+def export_here(text, problems, policy_class=None, settings="", num_histories=0):
     """What the worker writes, without a sandbox: for files that are ours."""
     written = []
     sizes = [[problem.num_models, problem.num_queries, problem.budget] for problem in problems]
@@ -30,6 +30,7 @@ def export_here(text, problems, policy_class=None, settings=""):
         "policy_class": policy_class,
         "settings": settings,
         "problems": sizes,
+        "num_histories": num_histories,
     }
     export_worker.main(json.dumps(order), written.append)
     (output,) = written

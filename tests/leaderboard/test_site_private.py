@@ -45,7 +45,17 @@ def test_hidden_tensors_have_a_ranking_of_their_own_and_no_name_but_their_digest
 @pytest.mark.parametrize(
     ("results", "message"),
     [
-        (lambda: [hidden_result("reference", 2, replace(HIDDEN, version="other-private"))], "'test-private'"),
+        (
+            lambda: [hidden_result("reference", 2, replace(HIDDEN, version="other-private"))],
+            "no private one .* of 'test'",
+        ),
+        (
+            lambda: [
+                hidden_result("reference", 2, replace(HIDDEN, version="test-private-history-0123abcd")),
+                hidden_result("better", 2),
+            ],
+            "better: the benchmark's version was 'test-private', but is 'test-private-history-0123abcd' here",
+        ),
         (
             lambda: [hidden_result("reference", 2, make_benchmark(("my secret tree",), version="test-private"))],
             "a hidden tensor is called my secret tree, not by its digest",

@@ -16,7 +16,7 @@ from gembench.leaderboard.policy_file import read_policy_file
 from gembench.leaderboard.scoring import score_file
 
 PAGE = (Path(__file__).parents[2] / "docs" / "write-a-policy.md").read_text(encoding="utf-8")
-FIRST, APPENDED = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+FIRST, APPENDED, CHOOSING = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()]
 PRINTED = re.search(r"```text\n(ok .*?)```", PAGE, re.DOTALL)[1].splitlines()
 
@@ -46,6 +46,13 @@ def test_the_policy_in_batches_has_no_warnings(path):
     path.write_text(f"{FIRST}\n\n{APPENDED}", encoding="utf-8")
     found = list(check_file(read_policy_file(f"{path}:InBatches")))
     assert {each.verdict for each in found} == {"ok"}, found
+
+
+def test_the_policy_that_chooses_queries_has_no_warnings(path):
+    path.write_text(CHOOSING, encoding="utf-8")
+    found = list(check_file(read_policy_file(str(path))))
+    assert {each.verdict for each in found} == {"ok"}, found
+    assert found[-1].check == "history"
 
 
 def test_both_policies_are_scored_and_one_loads_less_often(path, tmp_path):

@@ -16,7 +16,7 @@ from gembench.leaderboard.site.atlas_replay import Replay, replay_search
 
 if TYPE_CHECKING:
     from gembench.load_race import LoadedRace
-    from gembench.policy import Policy
+    from gembench.query_policy import AnyPolicy
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ class Atlas:
         return next(node for node in self.nodes if node.is_recommended)
 
 
-def make_atlas(loaded: LoadedRace, policy: Policy, policy_name: str, *, queries_per_model: float, seed: int) -> Atlas:
+def make_atlas(
+    loaded: LoadedRace, policy: AnyPolicy, policy_name: str, *, queries_per_model: float, seed: int
+) -> Atlas:
     """The atlas of a race, with run 0 of a policy on it.
 
     Args:

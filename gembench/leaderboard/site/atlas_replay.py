@@ -12,8 +12,8 @@ from gembench.errors import UsageError
 
 if TYPE_CHECKING:
     from gembench.load_race import LoadedRace
-    from gembench.policy import Policy
     from gembench.pulls import Pulls
+    from gembench.query_policy import AnyPolicy
 
 MOST_ASKS = 64
 """Whoever asks more often, as a policy that pulls one model at a time, has no stages that an eye can follow."""
@@ -69,7 +69,9 @@ class Replay:
     decision_digest: str
 
 
-def replay_search(loaded: LoadedRace, policy: Policy, policy_name: str, queries_per_model: float, seed: int) -> Replay:
+def replay_search(
+    loaded: LoadedRace, policy: AnyPolicy, policy_name: str, queries_per_model: float, seed: int
+) -> Replay:
     """Run 0 of a policy on a race.
 
     Raises:
