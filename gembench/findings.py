@@ -1,6 +1,8 @@
 """What the answers of a search say: how good its models are, how sure that is, and by how much the winner leads.
 
-Every interval holds at any stopping time, and all those of a statement at once. Shapes: M models, Q queries.
+Every interval holds at any stopping time, and all those of a statement at once. Where the policy chose the queries, no
+confidence can be stated: functions that are given None for it say what is possible (see `gembench.possible`). Shapes: M
+models, Q queries.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +17,7 @@ from gembench.gem_card import CardModel, Margin, Verification
 from gembench.gem_card.facts import Against
 from gembench.gems import gem_probability
 from gembench.paired_difference import difference_interval
+from gembench.possible import possible_accuracies, possible_lead, possible_regret
 from gembench.pulls import NOT_ASKED, Answer, Pulls
 from gembench.regret_bound import PairedCounts, is_regret_within, regret_bound
 
@@ -25,7 +28,7 @@ def tallies(answers: NDArray[np.int8]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def bound_on_regret(
-    answers: NDArray[np.int8], models: Sequence[int], *, shares_queries: bool, confidence: float
+    answers: NDArray[np.int8], models: Sequence[int], *, shares_queries: bool, confidence: float | None
 ) -> float:
     """By how much the best of some `models` can be more accurate than the first of them, in [0, 1].
 
@@ -33,9 +36,11 @@ def bound_on_regret(
         answers: [M, Q] as `Search.answers`.
         models: those that did not fail, the recommended one first.
         shares_queries: whether they meet the queries in one order, so that they can be compared pair by pair.
-        confidence: of the bound.
+        confidence: of the bound; None where queries were chosen.
     """
     of_models = answers[list(models)]
+    if confidence is None:
+        return possible_regret(of_models)
     num_asked, num_correct = tallies(of_models)
     paired = _against_first(of_models) if shares_queries else None
     return regret_bound(0, num_asked, num_correct, of_models.shape[1], confidence=confidence, paired=paired)
@@ -58,11 +63,15 @@ def card_models(
     facts: Sequence[Mapping[str, Any]],
     *,
     num_shown: int,
-    confidence: float,
+    confidence: float | None,
 ) -> tuple[CardModel, ...]:
     """The first of the ranked `models`, each with an interval; those of all ranked models hold at once."""
     num_asked, num_correct = tallies(answers[list(models)])
-    intervals = simultaneous_accuracy_intervals(num_asked, num_correct, answers.shape[1], confidence=confidence)
+    intervals = (
+        possible_accuracies(answers[list(models)])
+        if confidence is None
+        else simultaneous_accuracy_intervals(num_asked, num_correct, answers.shape[1], confidence=confidence)
+    )
     return tuple(
         CardModel(
             model=names[model],
@@ -117,13 +126,17 @@ def margin(
     answers: NDArray[np.int8],
     *,
     shares_queries: bool,
-    confidence: float,
+    confidence: float | None,
 ) -> Margin:
     """The winner's lead, and an interval of it over all queries, which holds whichever of the M models won.
 
     Where the models meet the queries in one order, it is counted on those that both answered. Where each has its own,
     the common queries are no random draw, and it is the difference of the means.
     """
+    if confidence is None:
+        common, only_winner, only_other = _compared(answers[winner], answers[other])
+        difference = (only_winner - only_other) / common if common else None
+        return Margin(against, name, difference, possible_lead(answers[winner], answers[other]), common)
     error = (1 - confidence) / len(answers)
     num_queries = answers.shape[1]
     if shares_queries:

@@ -150,6 +150,10 @@ class Search:
         """All queries, [Q], as the model meets them."""
         return self._order(None if self.sampling == "shared" else model)
 
+    def order_of_its_own(self, model: int) -> NDArray[np.int32]:
+        """All queries, [Q], in an order that no policy knows that offers all models one: for unbiased draws."""
+        return self._order(model)
+
     def run(self) -> Ending:
         """Ask until the policy is done, or the budget, or `stop` says so; returns which.
 
@@ -169,12 +173,11 @@ class Search:
         models = [model for model in self.racing if model not in self.failed]
         budget = self.budget - int((self.answers[sorted(self.failed)] != NOT_ASKED).sum())
         problem = Problem(len(models), self.answers.shape[1], min(budget, len(models) * self.answers.shape[1]))
-        history, prior = self._background
-        setting = make_setting(self._policy, problem, self._sampling, num_histories=len(history))
+        background = self._background._replace(prior=np.asarray(self._background.prior)[models])
+        setting = make_setting(self._policy, problem, self._sampling, background=background)
         rng_key = run_key(self._words, self._run)
         if not chooses_queries(setting.policy):
             return OrderedRace(setting, models, rng_key, self.order)
-        background = Background(history, np.asarray(prior)[models])
         return ChoosingRace(setting, models, rng_key, self._order(None), background)
 
     def _play(self) -> Ending | None:

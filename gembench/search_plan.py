@@ -5,7 +5,8 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from gembench.errors import BudgetError
-from gembench.policy import Policy, Problem, Stage
+from gembench.policy import Problem, Stage
+from gembench.query_policy import AnyPolicy
 from gembench.turn import make_setting
 
 
@@ -45,7 +46,9 @@ class SearchCost:
     seconds: float
 
 
-def search_cost(policy: Policy, problem: Problem, *, seconds_per_load: float, seconds_per_query: float) -> SearchCost:
+def search_cost(
+    policy: AnyPolicy, problem: Problem, *, seconds_per_load: float, seconds_per_query: float
+) -> SearchCost:
     """What a policy's plan comes to on a problem, or asking everything where the budget pays for that."""
     stages = []
     pulls_left = problem.budget
@@ -60,7 +63,7 @@ def search_cost(policy: Policy, problem: Problem, *, seconds_per_load: float, se
 
 
 def budget_for_seconds(
-    policy: Policy,
+    policy: AnyPolicy,
     num_models: int,
     num_queries: int,
     seconds: float,

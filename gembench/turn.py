@@ -14,7 +14,7 @@ from gembench.every_cell import EveryCell
 from gembench.ledger import Grant, Ledger, grant, settle
 from gembench.policy import Ask, Memory, Policy, Problem, ProblemOfAnyBudget, Sampling, Stage, Step
 from gembench.prng import make_key
-from gembench.query_policy import AnyPolicy, chooses_queries, with_history
+from gembench.query_policy import AnyPolicy, Background, chooses_queries, has_prior, informed
 from gembench.ranking import best_first
 
 # No asks have these numbers.
@@ -54,13 +54,14 @@ def make_setting(
     problem: Problem,
     sampling: Sampling | None = None,
     is_logged: bool = False,
-    num_histories: int = 0,
+    background: Background | None = None,
 ) -> Setting:
     """The setting of a policy on a problem. A budget that pays for every cell buys every cell, whatever the policy."""
+    num_histories = 0 if background is None else len(background.history)
     if problem.budget == problem.num_models * problem.num_queries:
         policy, sampling = EveryCell(), EveryCell.sampling
-    elif num_histories:
-        policy = with_history(policy)
+    elif background is not None:
+        policy = informed(policy, has_history=num_histories > 0, has_prior=has_prior(background))
     if chooses_queries(policy):
         sampling = policy.sampling  # The order is what such a policy makes of it.
     else:

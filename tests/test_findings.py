@@ -94,6 +94,19 @@ def test_the_card_shows_the_first_with_what_is_known_of_them():
     assert (second.base, second.num_parameters, second.revision) == ("", None, "")
 
 
+def test_of_chosen_queries_everything_is_said_that_is_possible_and_no_more():
+    answers = answers_of("1101......", "1u.0......", "0000011111")
+    shown = card_models(answers, [0, 1, 2], ["a", "b", "c"], [{}, {}, {}], num_shown=3, confidence=None)
+    assert [one.interval for one in shown] == [(0.3, 0.9), (0.1, 0.9), (0.5, 0.5)]
+    assert [one.num_asked for one in shown] == [4, 2, 10]
+    assert bound_on_regret(answers, [0, 1, 2], shares_queries=True, confidence=None) == pytest.approx(0.6)
+    assert bound_on_regret(answers, [2, 0, 1], shares_queries=True, confidence=None) == pytest.approx(0.4)
+    found = margin("base", 0, 2, "c", answers, shares_queries=True, confidence=None)
+    # On the four that both answered, three are right of the first alone.
+    assert (found.difference, found.num_common) == (0.75, 4)
+    assert found.interval == pytest.approx((-0.2, 0.4))
+
+
 @pytest.mark.parametrize("shares_queries", [True, False])
 def test_what_is_known_for_good_bounds_the_regret_exactly(shares_queries):
     answers = answers_of("1111100000", "1111110000", "0000000000")

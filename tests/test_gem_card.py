@@ -31,6 +31,10 @@ CARD = GemCard(
     num_queries=500,
     policy="ucb_e:exploration=2",
     sampling="shared",
+    queries="drawn",
+    history_tensors=(),
+    history=(),
+    prior=None,
     queries_per_model=10,
     budget=510,
     seed=3,
@@ -70,6 +74,15 @@ NEVER_ASKED = replace(
     ranking=(replace(WINNER, accuracy=None, interval=(0.0, 1.0), num_asked=0, downloads=None, num_parameters=None),),
     margins=(Margin("most_downloaded", "org/base", None, (-1.0, 1.0), 0),),
 )
+CHOSEN = replace(
+    CARD,
+    queries="chosen",
+    history_tensors=("others.zarr",),
+    history=("e" * 64,),
+    prior="downloads",
+    gem_probability=None,
+    gem_unknown_because="the policy chose the queries",
+)
 HOSTILE = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -91,7 +104,7 @@ HOSTILE = [
     "1. one",
     "---",
 ]
-CARDS = {"whole": CARD, "empty": EMPTY, "never asked": NEVER_ASKED}
+CARDS = {"whole": CARD, "empty": EMPTY, "never asked": NEVER_ASKED, "chosen": CHOSEN}
 TAGS = (
     *("html", "head", "meta", "title", "link", "style", "body", "header", "main", "section", "p", "time", "h1", "h2"),
     *("a", "div", "strong", "span", "br", "svg", "rect", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tr"),
@@ -148,6 +161,9 @@ def hostile_card(text):
         source=text,
         policy=text,
         sampling=text,
+        history_tensors=(text,),
+        history=(text,),
+        prior=text,
         version=text,
         created=text,
         ranking=(model, replace(model, accuracy=None)),
@@ -295,6 +311,31 @@ def test_the_card_says_what_was_found_how_sure_it_is_and_what_it_cost(render):
         assert words in text
 
 
+@pytest.mark.parametrize("render", [to_html, to_markdown])
+def test_of_chosen_queries_the_card_says_what_is_possible_and_states_no_confidence(render):
+    text = Page(render(CHOSEN)).text if render is to_html else render(CHOSEN).replace("\\", "")
+    for words in (
+        "it answered 64.2% of 120 queries right, which the policy chose. Over all 500 queries its accuracy can be "
+        "61.0% to 68.3%, by the answers that were not given.",
+        "No model that could be asked can be better by more than 2.1 points, whatever the answers not given.",
+        "The policy chose the queries, and they are no random sample",
+        "against org/base: +5.3 points, counted on the 72 queries that both answered; −1.1 to +9.6 points are possible "
+        "over all queries.",
+        "The queries of the comparison with org/base were drawn at random of those that neither had answered, and its "
+        "interval holds for all of these, with 95% confidence.",
+        "others.zarr",
+        "e" * 64,
+        "downloads",
+    ):
+        assert words in text
+    assert text.count("95%") == 2, "that of the verification, and the setting"
+    assert "ossible range" in text
+    assert "whatever moment" not in text
+    certain = render(replace(CHOSEN, regret_bound=0.0, verification=None))
+    assert "No model that could be asked is more accurate: that is certain." in certain
+    assert "drawn at random" not in certain
+
+
 @pytest.mark.parametrize(
     ("ended", "words", "is_warned"),
     [
@@ -399,6 +440,8 @@ def test_the_json_holds_every_field():
             ),
             "cost": Cost(**plain["cost"]),
             "failed": tuple(Failed(**row) for row in plain["failed"]),
+            "history_tensors": tuple(plain["history_tensors"]),
+            "history": tuple(plain["history"]),
         }
     )
     assert again == CARD

@@ -5,7 +5,9 @@ import pytest
 from query_play import background_of, related_models
 
 from gembench.policies.catalog import CHOOSING, make_policy
+from gembench.policies.gem import Gem
 from gembench.pulls import NOT_ASKED, UNGRADED, Reply
+from gembench.query_policy import Background
 from gembench.race import Race
 from gembench.search import Search
 from gembench.simulate import simulate
@@ -58,6 +60,25 @@ def test_a_search_is_a_run_of_the_simulator_ask_by_ask(name, history):
     assert search.decision_digest == runs.decision_digests[1]
     assert search.ranking() == runs.recommended[1].tolist()
     assert (search.pulls, search.model_loads.sum()) == (runs.pulls[1], runs.model_loads[1])
+
+
+def test_a_search_with_a_prior_is_a_run_of_the_simulator_ask_by_ask():
+    background = Background(np.zeros((0, 40), np.int8), np.asarray([3, 1, np.nan, 4, 1, 5, 9, 2, 6], np.float32))
+    race = Race(CORRECT.astype(np.uint8), np.ones(9), np.ones(9))
+    runs = simulate(Gem(), race, budget=BUDGET, num_runs=2, num_recommended=9, with_digests=True, background=background)
+    search = Search(Gem(), 9, 40, BUDGET, Models(CORRECT), background=background, run=1)
+    assert search.run() == "plan"
+    assert search.decision_digest == runs.decision_digests[1]
+    assert search.ranking() == runs.recommended[1].tolist()
+
+
+def test_models_that_fail_leave_a_search_with_a_prior_to_the_others():
+    background = Background(np.zeros((0, 40), np.int8), np.arange(9, dtype=np.float32))
+    models = Models(CORRECT, failing={4: 0, 8: 12})
+    search = Search(Gem(), 9, 40, BUDGET, models, background=background)
+    assert search.run() in ("plan", "budget")
+    assert search.failed == {4, 8}
+    assert sorted(search.ranking()) == [0, 1, 2, 3, 5, 6, 7]
 
 
 @choosing

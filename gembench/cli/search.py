@@ -93,6 +93,7 @@ def search(
                 str(tensor),
                 min_coverage,
                 None if dry_run else output,
+                beforehand=choice.beforehand(),
                 given=choice.given_rates(),
                 check=partial(check, choice),
             )
@@ -103,6 +104,7 @@ def search(
                 workers,
                 str(output),
                 search_settings=choice.decisive(),
+                beforehand=choice.beforehand(),
                 given=choice.given_rates(),
                 retry_failed=retry_failed,
                 watch=watch,
@@ -140,7 +142,9 @@ def _plan_live(
     from gembench.cli.search_plan import print_plan
     from gembench.cli.search_start import look_ahead
 
-    can_run, num_queries, cannot_run, guessed = look_ahead(models.sources(), suite, workers.engine.name)
+    can_run, num_queries, cannot_run, guessed = look_ahead(
+        models.sources(), suite, workers.engine.name, choice.beforehand()
+    )
     rates = choice.given_rates() or guessed
     check(choice, can_run, num_queries, rates)
     contest = decide(choice, rates, len(can_run), num_queries)

@@ -20,12 +20,16 @@ from gembench.findings import (
     verify,
 )
 from gembench.gem_card import Cost, Failed, GemCard, Verification
+from gembench.possible import were_drawn
 from gembench.pulls import UNGRADED
 from gembench.search import Ending, Search
 from gembench.search_plan import SearchCost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from gembench.cli.search_options import SearchChoice
     from gembench.cli.search_progress import SearchProgress
@@ -63,21 +67,29 @@ def sum_up(
     ranking = [model for model in search.ranking() if (search.answers[model] >= 0).any()]
     if not ranking:
         raise KeyboardInterrupt
-    winner, names, facts, answers = ranking[0], setup.models, setup.facts, search.answers
-    pulls = search.pulls
+    winner, names, facts = ranking[0], setup.models, setup.facts
+    # The verification comes on top, and draws its queries otherwise.
+    answers, pulls = search.answers.copy(), search.pulls
     base = find_base(winner, ranking, names, facts, choice.base)
     if base is None and choice.base is not None:
         progress.say(f"--base {choice.base} could not be measured: the winner is held against nothing.")
     spent = setup.spent(search)
+    are_drawn = were_drawn(answers, ranking, search.order)
+    confidence = choice.confidence if are_drawn else None
     verification = None
     if choice.verify is not None and ended != "interrupted":
         try:
-            verification = _verify(search, winner, base, setup, choice, progress)
+            verification = _verify(search, winner, base, setup, choice, progress, are_drawn=are_drawn)
         except KeyboardInterrupt:
             ended = "interrupted"
     popular = most_downloaded(ranking, facts)
     rivals: dict[Any, int | None] = {"base": base, "most_downloaded": popular}
-    probability, unknown_because = chance_of_a_gem(answers, ranking, facts)
+    probability, unknown_because = (
+        chance_of_a_gem(answers, ranking, facts)
+        if are_drawn
+        else (None, "the policy chose the queries, and they are no random sample")
+    )
+    history = setup.known.history if setup.known is not None else None
     store, content_digest = setup.publish()
     card = GemCard(
         version=version("gembench"),
@@ -87,14 +99,18 @@ def sum_up(
         num_queries=setup.num_queries,
         policy=contest.specification,
         sampling=search.sampling,
+        queries="drawn" if are_drawn else "chosen",
+        history_tensors=() if history is None else history.tensors,
+        history=() if history is None else history.digests,
+        prior=None if setup.known is None else setup.known.prior,
         queries_per_model=contest.problem.budget / contest.problem.num_models,
         budget=contest.problem.budget,
         seed=choice.seed,
         run=choice.run,
         ended=ended,
         confidence=choice.confidence,
-        regret_bound=_regret_bound(search, choice.confidence),
-        ranking=card_models(answers, ranking, names, facts, num_shown=choice.top_k, confidence=choice.confidence),
+        regret_bound=_regret_bound(search, answers, confidence),
+        ranking=card_models(answers, ranking, names, facts, num_shown=choice.top_k, confidence=confidence),
         margins=tuple(
             margin(
                 against,
@@ -103,7 +119,7 @@ def sum_up(
                 names[other],
                 answers,
                 shares_queries=search.sampling == "shared",
-                confidence=choice.confidence,
+                confidence=confidence,
             )
             for against, other in rivals.items()
             if other is not None and other != winner
@@ -121,7 +137,7 @@ def sum_up(
             source=setup.rates.source,
         ),
         failed=tuple(Failed(*failure) for failure in setup.not_measured()),
-        num_ungraded=int((answers == UNGRADED).sum()),
+        num_ungraded=int((search.answers == UNGRADED).sum()),
         engine=setup.engine,
         command=join(["gembench", *command]),
         decision_digest=search.decision_digest,
@@ -138,6 +154,8 @@ def _verify(
     setup: SearchSetup,
     choice: SearchChoice,
     progress: SearchProgress,
+    *,
+    are_drawn: bool,
 ) -> Verification | None:
     """What further queries say of the winner and its base; a line to the user where they can say nothing."""
     if base is None:
@@ -150,7 +168,7 @@ def _verify(
     found = verify(
         setup.answer,
         search.answers,
-        search.order(winner),
+        search.order(winner) if are_drawn else search.order_of_its_own(winner),
         winner,
         base,
         setup.models[base],
@@ -165,6 +183,6 @@ def _verify(
     return found
 
 
-def _regret_bound(search: Search, confidence: float) -> float:
+def _regret_bound(search: Search, answers: NDArray[np.int8], confidence: float | None) -> float:
     ranking = search.ranking()
-    return bound_on_regret(search.answers, ranking, shares_queries=search.sampling == "shared", confidence=confidence)
+    return bound_on_regret(answers, ranking, shares_queries=search.sampling == "shared", confidence=confidence)

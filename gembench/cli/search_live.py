@@ -9,6 +9,7 @@ from gembench.cli.search_setup import NotMeasured, Rates, SearchSetup, Spent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gembench.background import LoadedBackground
     from gembench.cli.fetching import Fetch
     from gembench.data.journal import Journal
     from gembench.data.recording import Recording
@@ -29,6 +30,7 @@ class RaceNote(NamedTuple):
         racing: the numbers of those in the race, by their places in it.
         rates: what its budget is set by.
         before: what the recording had cost before it began.
+        known: what it knew beforehand, as `search_known.as_note` says; None for nothing.
     """
 
     settings: Mapping[str, Any]
@@ -36,6 +38,7 @@ class RaceNote(NamedTuple):
     racing: Sequence[int]
     rates: Rates
     before: Spent
+    known: Mapping[str, Any] | None = None
 
 
 class LiveSetup(SearchSetup):
@@ -48,6 +51,7 @@ class LiveSetup(SearchSetup):
         newcomers: ids of models that wait to join it.
         workers: what answers.
         fetch: brings models here.
+        known: what is known before the search, the prior of those that wait among it.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class LiveSetup(SearchSetup):
         newcomers: Sequence[str],
         workers: Workers,
         fetch: Fetch,
+        known: LoadedBackground | None,
     ) -> None:
         from gembench.live.searching import LiveSource, PaidAnswers
 
@@ -74,6 +79,7 @@ class LiveSetup(SearchSetup):
         self.answer = self._answers
         self._recording = recording
         self.planned_rates = race.rates
+        self.known = known
         self._race = race
 
     @property

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gembench.cli.option_groups import add_options
-from gembench.cli.options import QueriesPerModel
+from gembench.cli.options import QueriesPerModel, history_option, prior_option
 
 if TYPE_CHECKING:
-    from gembench.cli.search_setup import Rates
+    from gembench.cli.search_setup import Beforehand, Rates
 
 DEFAULT_QUERIES_PER_MODEL = 50
 
@@ -33,9 +33,17 @@ class SearchChoice:
     top_k: int
     verify: int | None
     base: str | None
+    histories: tuple[str, ...]
+    prior: str | None
+
+    def beforehand(self) -> Beforehand:
+        """Where what is known before the search comes from."""
+        from gembench.cli.search_setup import Beforehand
+
+        return Beforehand(self.histories, self.prior)
 
     def decisive(self) -> dict[str, Any]:
-        """What the decisions depend on, beside the models and their answers, as plain data."""
+        """What the decisions depend on, beside the models, what is known of them and their answers, as plain data."""
         names = (
             "policy",
             "queries_per_model",
@@ -73,7 +81,7 @@ search_options = add_options(
             default="accelerated_sequential_halving",
             show_default=True,
             metavar="NAME[:KEY=VALUE,…]",
-            help="Decides who is asked next.",
+            help="Decides who is asked next; some policies choose the queries, too.",
         ),
         click.option(
             "--queries-per-model",
@@ -115,7 +123,7 @@ search_options = add_options(
             "--stop-within",
             type=click.FloatRange(0, 1, max_open=True),
             metavar="MARGIN",
-            help="End once no model can be better by more than this accuracy, as 0.01.",
+            help="End once no model can be better by more than this accuracy, as 0.01; for queries drawn at random.",
         ),
         click.option(
             "--confidence",
@@ -141,6 +149,8 @@ search_options = add_options(
         click.option(
             "--base", metavar="MODEL", help="What the winner is held against. [default: its base, if it is there]"
         ),
+        history_option,
+        prior_option,
     )
 )
 """Adds the options of `SearchChoice`."""

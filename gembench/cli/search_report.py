@@ -69,7 +69,9 @@ def print_report(found: Found) -> None:
     table = plain_table()
     table.add_column("", justify="right")
     table.add_column("model", overflow="fold")
-    for header in ("accuracy", "interval", "asked", "downloads"):
+    is_chosen = card.queries == "chosen"
+    accuracy_called, interval_called = ("right", "possible") if is_chosen else ("accuracy", "interval")
+    for header in (accuracy_called, interval_called, "asked", "downloads"):
         table.add_column(header, justify="right", no_wrap=True)
     for rank, model in enumerate(card.ranking, start=1):
         accuracy = "–" if model.accuracy is None else f"{model.accuracy:.1%}"
@@ -86,7 +88,13 @@ def print_report(found: Found) -> None:
     title = f"Best of {card.num_models:,} models on {card.source}{ending}"
     console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(table)
-    console.print(f"{card.confidence:.0%} intervals, valid for all models at once and whenever the search ends.\n")
+    if is_chosen:
+        console.print(
+            f"right: of the queries asked, which the policy chose; it is no estimate.\n"
+            f"possible: over all {counted(card.num_queries, 'query')}, whatever the answers not given.\n"
+        )
+    else:
+        console.print(f"{card.confidence:.0%} intervals, valid for all models at once and whenever the search ends.\n")
     if card.failed:
         failures = plain_table(title="Could not be measured")
         failures.add_column("model", overflow="fold", max_width=30)
@@ -101,8 +109,13 @@ def print_report(found: Found) -> None:
 
 def _lines(found: Found) -> list[str]:
     card = found.card
-    lines = [_margin(margin) for margin in card.margins]
-    if card.regret_bound is not None:
+    lines = [_margin(card, margin) for margin in card.margins]
+    if card.regret_bound is not None and card.queries == "chosen":
+        lines.append(
+            f"No model that was measured can be better by more than {card.regret_bound * 100:.1f} points, whatever "
+            f"the answers not given."
+        )
+    elif card.regret_bound is not None:
         lines.append(
             f"No model that was measured is better by more than {card.regret_bound * 100:.1f} points, with "
             f"{card.confidence:.0%} confidence."
@@ -121,15 +134,16 @@ def _lines(found: Found) -> list[str]:
     return lines
 
 
-def _margin(margin: Margin) -> str:
+def _margin(card: GemCard, margin: Margin) -> str:
     what = {"base": "its base", "most_downloaded": "the most downloaded"}[margin.against]
     low, high = margin.interval
     if margin.difference is None:
         return f"It and {what}, {margin.model}, have no query in common."
-    on = f", on {margin.num_common:,} common queries" if margin.num_common else ""
+    on = f", on {counted(margin.num_common, 'common query')}" if margin.num_common else ""
+    possible = " possible" if card.queries == "chosen" else ""
     return (
         f"{margin.difference * 100:+.1f} points against {what}, {margin.model}{on} (over all queries "
-        f"{low * 100:+.1f} to {high * 100:+.1f})."
+        f"{low * 100:+.1f} to {high * 100:+.1f}{possible})."
     )
 
 

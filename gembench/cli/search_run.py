@@ -108,6 +108,7 @@ def _make_search(contest: Contest, choice: SearchChoice, setup: SearchSetup, pro
         sampling=contest.sampling,
         seed=choice.seed,
         run=choice.run,
+        background=None if setup.known is None else setup.known.background,
         stop=stop,
         on_ask=lambda stage, repeat, wanted: progress.on_ask(search.plan, stage, search.pulls, wanted),
     )

@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from gembench.background import LoadedBackground
     from gembench.data.recording import Recording
     from gembench.live.searching import PaidAnswers
     from gembench.load_race import LoadedRace, RaceNames
@@ -29,6 +30,18 @@ class Rates(NamedTuple):
     seconds_per_load: float
     seconds_per_query: float
     source: Literal["recorded", "stated", "assumed", "given", "measured"]
+
+
+class Beforehand(NamedTuple):
+    """Where what is known before a search comes from: tensors of other models, and the name or table of a prior."""
+
+    histories: Sequence[str] = ()
+    prior: str | None = None
+
+    @property
+    def is_something(self) -> bool:
+        """Whether anything is known."""
+        return bool(self.histories) or self.prior is not None
 
 
 class Spent(NamedTuple):
@@ -58,6 +71,7 @@ class SearchSetup(ABC):
         answer: where answers come from.
         engine: what the answers depend on beside the models.
         planned_rates: what the budget is set by: the same whenever the search is begun again.
+        known: what is known before the search; None for nothing.
     """
 
     source: str
@@ -68,6 +82,7 @@ class SearchSetup(ABC):
     answer: Answer
     engine: Mapping[str, Any]
     planned_rates: Rates
+    known: LoadedBackground | None
 
     @property
     @abstractmethod
@@ -110,7 +125,14 @@ class SearchSetup(ABC):
 class ReplaySetup(SearchSetup):
     """Recorded answers, and a recording that they are put into if one was asked for."""
 
-    def __init__(self, loaded: LoadedRace, names: RaceNames, rates: Rates, recording: Recording | None) -> None:
+    def __init__(
+        self,
+        loaded: LoadedRace,
+        names: RaceNames,
+        rates: Rates,
+        recording: Recording | None,
+        known: LoadedBackground | None,
+    ) -> None:
         from gembench.evaluate.replay import ReplaySource, replayed
         from gembench.live.searching import PaidAnswers
 
@@ -123,6 +145,7 @@ class ReplaySetup(SearchSetup):
         self.facts = names.of_models
         self.num_queries = loaded.num_queries
         self.planned_rates = rates
+        self.known = known
         self.engine = {"engine": "replay", "tensor": loaded.tensor, "tensor_digest": loaded.digest}
         self._answers: PaidAnswers | None = None
         if recording is None:
@@ -179,7 +202,13 @@ class ReplaySetup(SearchSetup):
 
 @contextlib.contextmanager
 def replay_setup(
-    tensor: str, min_coverage: float, output: str | None, *, given: Rates | None, check: Check
+    tensor: str,
+    min_coverage: float,
+    output: str | None,
+    *,
+    beforehand: Beforehand,
+    given: Rates | None,
+    check: Check,
 ) -> Iterator[ReplaySetup]:
     """Replay a tensor, and keep what is asked of it in a recording, if that is wanted.
 
@@ -187,9 +216,12 @@ def replay_setup(
         tensor: its name, path or URL.
         min_coverage: see `load_race`.
         output: the recording's place.
+        beforehand: what is known before the search.
         given: what every load and answer is to cost, in place of what the tensor says.
         check: called before there is anything on the disk.
     """
+    from gembench.background import load_background
+    from gembench.cli.contests import say_history
     from gembench.data.recording import Recording
     from gembench.load_race import load_race, race_names
 
@@ -199,10 +231,13 @@ def replay_setup(
     race = loaded.race
     rates = given or Rates(float(race.load_seconds.mean()), float(race.query_seconds.mean()), loaded.cost_source)
     check(loaded.models, loaded.num_queries, rates)
+    known = load_background(loaded, *beforehand) if beforehand.is_something else None
+    if known is not None:
+        say_history(tensor, known.history)
     names = race_names(loaded)
     with contextlib.ExitStack() as stack:
         recording = stack.enter_context(Recording(output)) if output is not None else None
-        yield ReplaySetup(loaded, names, rates, recording)
+        yield ReplaySetup(loaded, names, rates, recording, known)
 
 
 def _at_cost(loaded: LoadedRace, rates: Rates) -> LoadedRace:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from gembench.cli.fetching import Fetch
-    from gembench.cli.search_setup import Check
+    from gembench.cli.search_setup import Beforehand, Check
     from gembench.cli.suite_options import SuiteChoice
     from gembench.cli.worker_options import WorkerChoice
     from gembench.data.journal import Journal
@@ -31,6 +31,7 @@ def live_setup(
     output: str,
     *,
     search_settings: Mapping[str, Any],
+    beforehand: Beforehand,
     given: Rates | None,
     retry_failed: bool,
     watch: bool,
@@ -45,15 +46,17 @@ def live_setup(
         workers: what answers.
         output: the recording's place.
         search_settings: what the decisions depend on: a search that is begun again under the same goes on.
+        beforehand: what is known before the search, which must be the same then, too.
         given: what loads and answers cost, if the user knows.
         retry_failed: whether models that failed before are tried again.
         watch: whether models that were not there before join.
         check: called before there is anything on the disk, and again once it is known who is in the race.
         on_event: told what the workers do.
     """
+    from gembench.cli.search_known import as_it_was, as_note, know
     from gembench.data.recording import Recording, find_journal
     from gembench.evaluate.engines import find_engine
-    from gembench.live.enrol import agree_on_settings, enrol
+    from gembench.live.enrol import agree_on_settings, coordinates, enrol
     from gembench.live.workers import Workers
 
     kind = find_engine(workers.engine.name)
@@ -66,15 +69,27 @@ def live_setup(
         preflights, fetch = _prepare(sources, suite, workers, stack, reads_files=kind.reads_files)
         can_run = _able([one.model for one in sources], preflights)
         rates = given or guessed_rates([one for one in preflights.values() if one.can_run])
+        told = [one.source for one in preflights.values()] or sources
+        facts = {one.model: coordinates(one) for one in told}
+        queries = [query.id for query in questions.queries]
         if is_new:
-            check(can_run, len(questions.queries), rates)
+            check(can_run, len(queries), rates)
+            known = know(beforehand, questions.name, can_run, queries, facts)
         recording = stack.enter_context(Recording(output))
         journal = recording.journal
         agree_on_settings(journal, questions, engine_settings, with_chat_template=suite.apply_chat_template)
-        race = _race(journal, can_run, search_settings, rates)
+        begun = _begun(journal, search_settings)
+        race = begun or RaceNote(search_settings, can_run, list(range(len(can_run))), rates, total_cost(journal))
         newcomers = [name for name in can_run if name not in race.models]
-        check(race.models, len(questions.queries), race.rates)
-        enrol(journal, [one.source for one in preflights.values()] or sources)
+        check(race.models, len(queries), race.rates)
+        racers = [*race.models, *(newcomers if watch else ())]
+        if not is_new:
+            facts = {row.id: row.coordinates for row in journal.models()} | facts
+            known = know(beforehand, questions.name, racers, queries, facts)
+        if begun is not None:
+            known = as_it_was(known, racers, begun.known, output)
+        race = race._replace(known=as_note(known, racers))
+        enrol(journal, told)
         journal.note(NOTE, race._asdict())
         _set_statuses(journal, race.models, preflights, retry_failed=retry_failed)
         if newcomers and not watch:
@@ -91,25 +106,29 @@ def live_setup(
             on_event=on_event,
         )
         stack.callback(pool.stop)
-        yield LiveSetup(questions.name, recording, race, newcomers if watch else (), pool, fetch)
+        yield LiveSetup(questions.name, recording, race, newcomers if watch else (), pool, fetch, known)
 
 
 def look_ahead(
-    sources: Sequence[ModelSource], suite: SuiteChoice, engine: str
+    sources: Sequence[ModelSource], suite: SuiteChoice, engine: str, beforehand: Beforehand
 ) -> tuple[Sequence[str], int, Sequence[NotMeasured], Rates]:
     """Before anything is fetched or started: who can run, Q, who cannot, and what loads and answers may cost."""
     from gembench.cli.fetching import look_at
+    from gembench.cli.search_known import know
     from gembench.evaluate.engines import engine_named
+    from gembench.live.enrol import coordinates
 
-    num_queries = len(suite.load().queries)
-    if not engine_named(engine).reads_files:
-        return [source.model for source in sources], num_queries, (), guessed_rates(())
-    preflights = look_at(sources)
-    can_run = _able(list(preflights), preflights)
+    questions = suite.load()
+    preflights = look_at(sources) if engine_named(engine).reads_files else {}
+    can_run = _able([source.model for source in sources], preflights)
     cannot_run = [
         NotMeasured(name, one.status.value, one.message) for name, one in preflights.items() if not one.can_run
     ]
-    return can_run, num_queries, cannot_run, guessed_rates([preflights[name] for name in can_run])
+    told = [one.source for one in preflights.values()] or sources
+    facts = {one.model: coordinates(one) for one in told}
+    know(beforehand, questions.name, can_run, [query.id for query in questions.queries], facts)
+    rates = guessed_rates([one for one in preflights.values() if one.can_run])
+    return can_run, len(questions.queries), cannot_run, rates
 
 
 def guessed_rates(preflights: Sequence[Preflight]) -> Rates:
@@ -160,11 +179,11 @@ def _prepare(
     return preflights, fetch_files(preflights, cache, with_chat_template=suite.apply_chat_template)
 
 
-def _race(journal: Journal, can_run: Sequence[str], settings: Mapping[str, Any], rates: Rates) -> RaceNote:
-    """The race: of a search that goes on the one that it began with, whatever the Hub lists today."""
+def _begun(journal: Journal, settings: Mapping[str, Any]) -> RaceNote | None:
+    """The race of a search that goes on: the one that it began with, whatever the Hub lists today. Else None."""
     written = journal.noted(NOTE)
     if written is None or written["settings"] != settings:
-        return RaceNote(settings, can_run, list(range(len(can_run))), rates, total_cost(journal))
+        return None
     note = RaceNote(**written)
     return note._replace(rates=Rates(*note.rates), before=Spent(*note.before))
 

@@ -1,7 +1,8 @@
 """What a gem card tells: the plain facts of one search, as they were at its end.
 
-Accuracies and differences of accuracies are shares in [0, 1], intervals hold with the card's confidence. Any text may
-come from a model card, the Hub or an error message: nothing here is trusted, and `rendering` escapes all of it.
+Accuracies and differences of accuracies are shares in [0, 1], intervals hold with the card's confidence. Where the
+policy chose the queries, those of all queries are what is possible, whatever the answers that were not given. Any text
+may come from a model card, the Hub or an error message: nothing here is trusted, and `rendering` escapes all of it.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 Interval = tuple[float, float]
 Against = Literal["base", "most_downloaded"]
+Queries = Literal["drawn", "chosen"]
 Ended = Literal["plan", "budget", "stop_within", "seconds", "interrupted"]
 
 
@@ -136,14 +138,19 @@ class GemCard:
         num_queries: Q.
         policy: by name, with its settings.
         sampling: shared or independent.
+        queries: drawn, if what each model was asked are the first queries of a random order; else chosen.
+        history_tensors: where answers of other models came from, which the policy knew beforehand.
+        history: their content digests.
+        prior: which numbers it knew of the models; None for none.
         queries_per_model: N.
         budget: B, pulls.
         seed: of the query order and of the policy.
         run: which run of that seed.
         ended: why the search ended.
-        confidence: of all intervals together, at any stopping time, such as 0.95.
-        regret_bound: no model is more accurate than the winner by more than this, with that confidence; None where
-            nothing is known of the winner.
+        confidence: of all intervals together, at any stopping time, such as 0.95; where the queries were chosen, of the
+            verification alone.
+        regret_bound: no model is more accurate than the winner by more than this, with that confidence, or for certain
+            where the queries were chosen; None where nothing is known of the winner.
         ranking: the first k models, best first.
         margins: over the base and over the most downloaded model, where those are known.
         gem_probability: that the winner is a hidden gem; None where unknown.
@@ -165,6 +172,10 @@ class GemCard:
     num_queries: int
     policy: str
     sampling: str
+    queries: Queries
+    history_tensors: tuple[str, ...]
+    history: tuple[str, ...]
+    prior: str | None
     queries_per_model: float
     budget: int
     seed: int

@@ -63,6 +63,8 @@ class Story:
 
     Attributes:
         found: what the search found.
+        accuracy: what is said of a model's right answers.
+        interval: what its interval is.
         outcome: how it ended.
         is_partial: whether it ended before its plan did, and not because it knew enough.
         certainty: how sure one can be, a sentence or more each.
@@ -78,6 +80,8 @@ class Story:
     """
 
     found: str
+    accuracy: str
+    interval: str
     outcome: str
     is_partial: bool
     certainty: tuple[str, ...]
@@ -98,11 +102,13 @@ def tell(card: GemCard) -> Story:
     margins = {margin.against: margin for margin in card.margins}
     return Story(
         found=_found(card, winner),
+        accuracy="right of those asked" if _is_chosen(card) else "accuracy",
+        interval="possible range" if _is_chosen(card) else f"{_confidence(card)} interval",
         outcome=_outcome(card),
         is_partial=card.ended not in ("plan", "stop_within"),
         certainty=_certainty(card),
         figures=(
-            *(_margin(called, against, margins.get(against)) for against, called in _CALLED.items()),
+            *(_margin(card, called, against, margins.get(against)) for against, called in _CALLED.items()),
             _gem(card),
             _saving(card.cost),
         ),
@@ -133,10 +139,15 @@ def _found(card: GemCard, winner: CardModel | None) -> str:
     first = f"The search ranks {winner.model} first of {counted(card.num_models, 'model')} on {card.source}"
     if winner.accuracy is None:
         return f"{first}, though it has answered nothing yet."
+    answered = f"it answered {percent(winner.accuracy)} of {counted(winner.num_asked, 'query')} right"
+    over_all = f"Over all {counted(card.num_queries, 'query')} its accuracy"
+    if _is_chosen(card):
+        return (
+            f"{first}: {answered}, which the policy chose. {over_all} can be {percent_interval(winner.interval)}, by "
+            f"the answers that were not given."
+        )
     return (
-        f"{first}: it answered {percent(winner.accuracy)} of {counted(winner.num_asked, 'query')} right. Over all "
-        f"{counted(card.num_queries, 'query')} its accuracy is {percent_interval(winner.interval)}, with "
-        f"{_confidence(card)} confidence."
+        f"{first}: {answered}. {over_all} is {percent_interval(winner.interval)}, with {_confidence(card)} confidence."
     )
 
 
@@ -155,6 +166,8 @@ def _outcome(card: GemCard) -> str:
 
 
 def _certainty(card: GemCard) -> tuple[str, ...]:
+    if _is_chosen(card):
+        return _what_is_possible(card)
     confidence = _confidence(card)
     if card.regret_bound is None:
         best = "How much more accurate another model may be is not known."
@@ -170,7 +183,30 @@ def _certainty(card: GemCard) -> tuple[str, ...]:
     )
 
 
-def _margin(called: str, against: Against, margin: Margin | None) -> Figure:
+def _what_is_possible(card: GemCard) -> tuple[str, ...]:
+    bound = card.regret_bound
+    if bound is None:
+        best = "How much more accurate another model may be is not known."
+    elif bound <= 0:
+        best = "No model that could be asked is more accurate: that is certain."
+    else:
+        most = points(bound).removeprefix("+")
+        best = f"No model that could be asked can be better by more than {most}, whatever the answers not given."
+    sentences = [
+        best,
+        f"The policy chose the queries, and they are no random sample: what models answered to them is no estimate of "
+        f"their accuracies, and no confidence can be stated. The ranges are what is possible over these "
+        f"{counted(card.num_queries, 'query')}.",
+    ]
+    if card.verification is not None:
+        sentences.append(
+            f"The queries of the comparison with {card.verification.model} were drawn at random of those that neither "
+            f"had answered, and its interval holds for all of these, with {_confidence(card)} confidence."
+        )
+    return tuple(sentences)
+
+
+def _margin(card: GemCard, called: str, against: Against, margin: Margin | None) -> Figure:
     if margin is None:
         return Figure(called, NONE, _NO_MARGIN[against])
     common = (
@@ -180,6 +216,11 @@ def _margin(called: str, against: Against, margin: Margin | None) -> Figure:
         if margin.difference is not None
         else "for the two have no query in common"
     )
+    if _is_chosen(card):
+        # No large figure: it would pass for an estimate.
+        seen = common if margin.difference is None else f"{points(margin.difference)}, {common}"
+        possible = f"{points_interval(margin.interval)} are possible over all queries"
+        return Figure(called, NONE, f"against {margin.model}: {seen}; {possible}.")
     return Figure(
         called,
         NONE if margin.difference is None else points(margin.difference),
@@ -258,6 +299,10 @@ def _setting(card: GemCard) -> tuple[tuple[str, str], ...]:
         ("Source", card.source),
         ("Policy", card.policy),
         ("Sampling", card.sampling),
+        ("Queries", card.queries),
+        *((("History", ", ".join(card.history_tensors)),) if card.history_tensors else ()),
+        *(("History's content digest", digest) for digest in card.history),
+        *((("Prior", card.prior),) if card.prior is not None else ()),
         ("Queries per model", f"{card.queries_per_model:,g}"),
         ("Budget", counted(card.budget, "pull")),
         ("Seed and run", f"{card.seed}, run {card.run}"),
@@ -284,6 +329,10 @@ def _ungraded(number: int) -> str:
 
 def _setting_value(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_chosen(card: GemCard) -> bool:
+    return card.queries == "chosen"
 
 
 def _confidence(card: GemCard) -> str:

@@ -54,7 +54,7 @@ def still_to_record(journal: Journal, sources: Sequence[ModelSource], *, retry_f
 
 def enrol(journal: Journal, sources: Iterable[ModelSource]) -> None:
     """Give each model a row, with what is known of it."""
-    journal.add_models((source.model, _coordinates(source)) for source in sources)
+    journal.add_models((source.model, coordinates(source)) for source in sources)
 
 
 def num_cells_left(journal: Journal, models: Collection[str]) -> int:
@@ -63,7 +63,8 @@ def num_cells_left(journal: Journal, models: Collection[str]) -> int:
     return sum(num_queries - journal.num_cells(row.position) for row in journal.models() if row.id in models)
 
 
-def _coordinates(source: ModelSource) -> Mapping[str, Any]:
+def coordinates(source: ModelSource) -> Mapping[str, Any]:
+    """What is known of a model, by the names of a tensor's coordinates."""
     return {
         "revision": source.revision or "",
         "parent": source.parent,

@@ -39,11 +39,11 @@ def finish(running, path):
     return json.loads(path.read_text())
 
 
-def live(store, seconds_per_request, seconds_per_load=0, queries_per_model=12):
+def live(store, seconds_per_request, seconds_per_load=0, queries_per_model=12, policy=("sequential_halving",)):
     engine = f"scripted:seconds_per_request={seconds_per_request},seconds_per_load={seconds_per_load}"
     report = store.with_suffix(".json")
     return start(
-        *("-m", MODELS, "-s", "smoke", "-e", engine, "-p", "sequential_halving", "-n", queries_per_model),
+        *("-m", MODELS, "-s", "smoke", "-e", engine, "-n", queries_per_model, "-p", *policy),
         *("-o", store, "--commit-every", 2, "--json", report),
     )
 
@@ -83,6 +83,32 @@ def test_an_interrupted_search_ends_with_a_ranking_and_goes_on_to_the_undisturbe
     for key in ("decision_digest", "recommended", "pulls", "ended"):
         assert report[key] == undisturbed[key]
     assert cells_in(store) == cells_in(calm) >= paid
+
+
+@needs_harness
+def test_kills_of_a_search_that_knows_a_history_change_no_decision(gembench, tmp_path):
+    others, calm, store = tmp_path / "others.zarr", tmp_path / "calm.zarr", tmp_path / "out.zarr"
+    names = ",".join(f"other/m{number}" for number in range(9))
+    recorded = gembench("record", "-m", names, "-s", "smoke", "-e", "scripted", "-o", others)
+    assert recorded.exit_code == 0, recorded.stderr
+    policy = ("gem", "--history", others)
+    undisturbed = finish(live(calm, 0, policy=policy), tmp_path / "calm.json")
+    paid = set()
+    for line in ("stage 2 of", "stage 4 of"):
+        running = live(store, 0.05, policy=policy)
+        wait_for(line, running)
+        time.sleep(0.3)
+        assert running.poll() is None, "it was quicker than the kill"
+        running.kill()
+        running.communicate()
+        cells = cells_in(store)
+        assert cells > paid
+        paid = cells
+    report = finish(live(store, 0, policy=policy), tmp_path / "out.json")
+    assert report["new_cells"] == report["pulls"] - len(paid)
+    for key in ("decision_digest", "recommended", "pulls", "ended"):
+        assert report[key] == undisturbed[key]
+    assert report["card"]["history"] == undisturbed["card"]["history"] != []
 
 
 @needs_harness
