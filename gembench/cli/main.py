@@ -13,6 +13,7 @@ from gembench.cli.export import export
 from gembench.cli.gems import gems
 from gembench.cli.import_ import import_
 from gembench.cli.info import info
+from gembench.cli.interruption import remember_ctrl_c
 from gembench.cli.leaderboard import leaderboard
 from gembench.cli.recommend import recommend
 from gembench.cli.record import record
@@ -21,6 +22,7 @@ from gembench.cli.search import search
 from gembench.cli.simulate import simulate
 from gembench.cli.synth import synth
 from gembench.cli.tensors import tensors
+from gembench.cli.tune import tune
 from gembench.errors import GembenchError
 
 DEBUG_VARIABLE = "GEMBENCH_DEBUG"
@@ -91,12 +93,27 @@ def cli() -> None:
     """
 
 
-for command in (simulate, recommend, search, leaderboard, record, import_, export, rescore, tensors, info, gems, synth):
+for command in (
+    simulate,
+    recommend,
+    tune,
+    search,
+    leaderboard,
+    record,
+    import_,
+    export,
+    rescore,
+    tensors,
+    info,
+    gems,
+    synth,
+):
     cli.add_command(command)
 
 
 def main() -> NoReturn:
     """The entry point of the `gembench` script."""
+    remember_ctrl_c()
     exit_code = cli.run(None, "gembench")
     if exit_code == INTERRUPTED:
         # Threads that compute in XLA cannot be stopped, and a normal exit would wait for them.

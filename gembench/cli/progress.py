@@ -10,6 +10,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gembench.cli.interruption import check_ctrl_c
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -33,7 +35,12 @@ class RunsProgress:
         self._live: Live | None = None
 
     def advance(self, num_runs: int) -> None:
-        """So many runs more have finished."""
+        """So many runs more have finished.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, and was lost.
+        """
+        check_ctrl_c()
         self._bar.advance(self._task, num_runs)
         if self._on_terminal:
             return
