@@ -6,8 +6,9 @@ the data were mixed up.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from gembench.data.cells import checked_blocks, read_values
 from gembench.data.metadata import name_before_revision
 from gembench.errors import UsageError
 from gembench.load_race import LoadedRace, digest_of, open_any, race_names
-from gembench.prior import load_prior
+from gembench.prior import load_prior, read_prior
 from gembench.query_policy import UNSEEN, Background, no_background
 
 LEAST_SHARED = 0.5
@@ -67,6 +68,33 @@ def load_background(loaded: LoadedRace, histories: Sequence[str], prior: str | N
         background = background._replace(history=history.answers)
     if prior is not None:
         background = background._replace(prior=load_prior(loaded, prior))
+    return LoadedBackground(background, history, prior)
+
+
+def read_background(
+    source: str,
+    models: Sequence[str],
+    queries: Sequence[str],
+    facts: Sequence[Mapping[str, Any]],
+    histories: Sequence[str],
+    prior: str | None = None,
+) -> LoadedBackground:
+    """What is known before models are asked that nobody has recorded, as `load_background` has it of a tensor's.
+
+    Args:
+        source: what the models answer, for messages.
+        models: their M ids.
+        queries: the Q ids of what they answer.
+        facts: what is known of each model, by the names of a tensor's coordinates.
+        histories: as `load_background`'s.
+        prior: likewise.
+    """
+    background = no_background(len(models), len(queries))
+    history = read_history(histories, models, queries) if histories else None
+    if history is not None:
+        background = background._replace(history=history.answers)
+    if prior is not None:
+        background = background._replace(prior=read_prior(prior, models, facts, source))
     return LoadedBackground(background, history, prior)
 
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from gembench.lanes import put, take
 from gembench.policy import Ask, Memory, Problem, Stage, Step, Tally
-from gembench.ranking import top_models
+from gembench.ranking import best_models
 
 
 class Round(NamedTuple):
@@ -66,7 +66,7 @@ class Elimination:
             max_points = sum(num_queries for _, num_queries in rounds[: step.stage])
             points = take(memory.standing, survivors) - (step.problem.num_queries + 1) * step.stage
             points = jnp.maximum(points, -1)  # of those who were withdrawn
-            survivors = take(survivors, top_models(rng_key, points, this.num_models, max_points))
+            survivors = take(survivors, best_models(rng_key, points, this.num_models, max_points))
         return Ask(survivors, jnp.full(this.num_models, this.num_queries, jnp.int32))
 
     def learn(self, step: Step, asked: Ask, num_correct: Array, tally: Tally, memory: Field) -> Field:

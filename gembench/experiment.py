@@ -5,16 +5,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import cast
 
 from gembench.background import LoadedBackground
 from gembench.comparison import Comparison, compare
-from gembench.errors import UsageError
 from gembench.load_race import LoadedRace
 from gembench.measures import Measures, measure
 from gembench.policies.catalog import CATALOG, make_policy, policy_spec
-from gembench.policy import Policy, Problem, Sampling
-from gembench.query_policy import AnyPolicy, chooses_queries, with_history
+from gembench.policy import Problem, Sampling
+from gembench.query_policy import AnyPolicy, chooses_queries, informed
 from gembench.result import Replay, Row, summarize_runs
 from gembench.runs import Runs
 from gembench.simulate import simulate
@@ -85,20 +83,6 @@ def make_policies(specifications: Sequence[str]) -> dict[str, AnyPolicy]:
     return {policy_spec(policy): policy for policy in policies}
 
 
-def make_first_level(specifications: Sequence[str]) -> dict[str, Policy]:
-    """The policies of texts, as `make_policies` has them, where one that chooses queries cannot be used.
-
-    Raises:
-        UsageError: one of them chooses queries, has no such name, or refuses a setting.
-    """
-    policies: dict[str, Policy] = {}
-    for specification, policy in make_policies(specifications).items():
-        if chooses_queries(policy):
-            raise UsageError(f"policy {specification} chooses queries, which only simulate can do; take another.")
-        policies[specification] = cast("Policy", policy)
-    return policies
-
-
 def plan_contests(
     races: Sequence[LoadedRace],
     policies: Mapping[str, AnyPolicy],
@@ -137,13 +121,17 @@ def _plan_contest(
     sampling: Sampling | None,
     known: LoadedBackground | None,
 ) -> Contest:
-    raced = with_history(policy) if known is not None and known.history is not None else policy
+    raced = policy
+    if known is not None:
+        raced = informed(policy, has_history=known.history is not None, has_prior=known.prior is not None)
     if chooses_queries(raced):
         sampling = raced.sampling
     else:
         known = None
     budget = loaded.budget(queries_per_model)
-    raced.plan(Problem(loaded.num_models, loaded.num_queries, budget))
+    problem = Problem(loaded.num_models, loaded.num_queries, budget)
+    if budget < loaded.num_models * loaded.num_queries:  # Else every cell is bought, whatever the policy.
+        raced.plan(problem)
     return Contest(loaded, specification, policy, sampling or raced.sampling, queries_per_model, budget, known)
 
 

@@ -20,24 +20,46 @@ _LEAST_WEIGHT = 0.02
 _LEAST_VARIANCE = 0.01
 _INTERCEPT_SPREAD = 0.03
 _MORE_MODELS = 5.0
+_HALF_WORTH = 25.0
 _ITERATIONS = 6
 _MORE_COLUMNS = 8
 
 
+class FactorModel(NamedTuple):
+    """One factor model, of Q queries.
+
+    Attributes:
+        mean: [Q] float32.
+        loadings: [Q, F] float32.
+        noise: [Q] float32, variances.
+    """
+
+    mean: Array
+    loadings: Array
+    noise: Array
+
+
 class Planes(NamedTuple):
-    """The factor models.
+    """Factor models, each near a level of accuracy.
 
     Attributes:
         level: [P] float32, the mean accuracy of the histories that a plane was made of; the last is of all.
         mean: [P, Q] float32.
         loadings: [P, Q, F] float32.
         noise: [P, Q] float32, variances.
+        worth: [P] float32, from 0 to 1: how far what a plane says of queries that nobody was asked can be relied on,
+            by how many histories it was made of.
     """
 
     level: Array
     mean: Array
     loadings: Array
     noise: Array
+    worth: Array
+
+    def one(self, plane: Array | int, queries: Array) -> FactorModel:
+        """A plane, for some of the queries, [n] int32."""
+        return FactorModel(self.mean[plane, queries], self.loadings[plane, queries], self.noise[plane, queries])
 
 
 def fit_planes(history: Array, num_factors: int) -> Planes:
@@ -67,7 +89,8 @@ def _fit(answers: Array, known: Array, accuracy: Array, weight: Array, num_facto
     noise = jnp.maximum(total - (loadings**2).sum(axis=1), 0) + _LEAST_VARIANCE
     scale = jnp.sqrt(noise)
     intercept = _INTERCEPT_SPREAD * scale / scale.mean()
-    return Planes(level, mean, jnp.concatenate([loadings, intercept[:, None]], axis=1), noise)
+    worth = num_effective / (num_effective + _HALF_WORTH)
+    return Planes(level, mean, jnp.concatenate([loadings, intercept[:, None]], axis=1), noise, worth)
 
 
 def _without_chance(loadings: Array, noise: Array, aspect: Array) -> Array:

@@ -15,6 +15,9 @@ def set_up_jax(*, cpu_only: bool = False) -> None:
     Args:
         cpu_only: whether accelerators are left to others, as to the engines of a live search.
     """
+    # JAX leaves linear algebra to SciPy's OpenBLAS, whose threads wait for each other by spinning: on a busy machine
+    # what takes a fraction of a second takes many. Counts when the library is loaded, with JAX.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import jax
 
     try:

@@ -173,6 +173,13 @@ def needed_bytes(program: Program) -> int:
     return jax.device_count() * int(sum(sizes))
 
 
+def forget_programs() -> None:
+    """Let go of every compiled program: some 20 MB each, which add up where many policies are raced once."""
+    _compiled.cache_clear()
+    jax.clear_caches()
+    give_back_free_memory()
+
+
 def estimated_bytes(program: Program) -> int:
     """What `needed_bytes` will come to, before anything is compiled: the arrays that a run cannot do without."""
     problem, plan = program.setting.problem, program.setting.policy.plan(program.setting.problem)

@@ -41,6 +41,11 @@ def no_background(num_models: int, num_queries: int) -> Background:
     return Background(np.zeros((0, num_queries), np.int8), np.full(num_models, np.nan, np.float32))
 
 
+def has_prior(background: Background) -> bool:
+    """Whether the prior of any model is known."""
+    return not np.isnan(background.prior).all()
+
+
 class Seen(NamedTuple):
     """What a run has to go by: all that it paid for, and what was known before.
 
@@ -114,9 +119,17 @@ def chooses_queries(policy: AnyPolicy) -> TypeGuard[QueryPolicy]:
     return hasattr(policy, "study")
 
 
-def with_history(policy: AnyPolicy) -> AnyPolicy:
-    """The policy that is raced where there is a history: one of the first level may name another, `warm`."""
-    return policy.warm if hasattr(policy, "warm") else policy
+def informed(policy: AnyPolicy, *, has_history: bool = False, has_prior: bool = False) -> AnyPolicy:
+    """The policy that is raced where something is known beforehand.
+
+    One of the first level may name others: `warm` for a history, and `primed` for a prior where there is no history.
+    """
+    raced: AnyPolicy = policy
+    if has_history and hasattr(policy, "warm"):
+        raced = policy.warm
+    elif has_prior and hasattr(policy, "primed"):
+        raced = policy.primed
+    return raced
 
 
 def first_unseen(order: Array, is_seen: Array, num_queries: int) -> Array:

@@ -14,6 +14,7 @@ from gembench.prng import mix
 _LOWEST = np.int32(-(2**31))
 _FLOAT_BITS = 24
 _ENOUGH_TICKET_BITS = 16
+_MANY, _MOST = 64, 0.55
 
 
 def best_model(rng_key: Array, scores: Array) -> Array:
@@ -64,6 +65,42 @@ def top_models(rng_key: Array, points: Array, num_models: int, max_points: int) 
         return lax.top_k(((points << ticket_bits) | fraction).astype(jnp.float32), num_models)[1]
     shuffled = lax.top_k((tickets >> (32 - _FLOAT_BITS)).astype(jnp.float32), points.size)[1]
     return take(shuffled, lax.top_k(take(points, shuffled).astype(jnp.float32), num_models)[1])
+
+
+def best_models(rng_key: Array, points: Array, num_models: int, max_points: int) -> Array:
+    """As `top_models`, but in no order: the positions [num_models] int32 of those with most `points` [S] int32.
+
+    A heap, as `top_k` is, costs more the more are kept. So of many models the least words that stay are found bit by
+    bit, which takes one pass over the models for each.
+    """
+    num_bits = (max_points + 2).bit_length() + _ENOUGH_TICKET_BITS
+    if num_models <= max(_MANY, _MOST * points.size) or num_bits > 32:
+        return top_models(rng_key, points, num_models, max_points)
+    tickets = jax.random.bits(rng_key, points.shape, jnp.uint32) >> (32 - _ENOUGH_TICKET_BITS)
+    words = ((points + 1).astype(jnp.uint32) << _ENOUGH_TICKET_BITS) | tickets
+
+    def set_bit(index: Array, least: Array) -> Array:
+        higher = least | (jnp.uint32(1) << (num_bits - 1 - index).astype(jnp.uint32))
+        return jnp.where((words >= higher).sum() >= num_models, higher, least)
+
+    least = lax.fori_loop(0, num_bits, set_bit, jnp.uint32(0))
+    is_above, is_equal = words > least, words == least
+    # Equal words are rare; the first of them stay.
+    stays = is_above | (is_equal & (jnp.cumsum(is_equal) <= num_models - is_above.sum()))
+    place = jnp.where(stays, jnp.cumsum(stays) - 1, num_models)
+    everyone = jnp.arange(points.size, dtype=jnp.int32)
+    return jnp.zeros(num_models, jnp.int32).at[place].set(everyone, mode="drop")
+
+
+def top_scores(rng_key: Array, scores: Array, num_models: int) -> Array:
+    """The positions [num_models] int32 of the highest of any `scores` [S], best first, equals in random order."""
+    shuffled = jax.random.permutation(rng_key, scores.size).astype(jnp.int32)
+    return take(shuffled, lax.top_k(take(scores, shuffled), num_models)[1])
+
+
+def scores_by_rounds(rounds: Array, scores: Array) -> Array:
+    """Scores [M] int32 that stand by `rounds` played [M] int32, and among equals of these by any `scores` [M]."""
+    return rounds * scores.size + jnp.argsort(jnp.argsort(scores))
 
 
 def best_first(rng_key: Array, scores: Array, num_models: int) -> Array:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from gembench.decisions import digest
-from gembench.exported_policy import ExportedPolicy
+from gembench.exported_policy import ExportedOf
 from gembench.ledger import raise_on_faults
 from gembench.policy import Problem, Sampling
 from gembench.program import Outcome, Program, estimated_bytes, limits_of, make_program, needed_bytes, run_program
@@ -60,7 +60,7 @@ def simulate(
     num_models, num_queries = race.correct.shape
     problem = Problem(num_models, num_queries, min(budget, num_models * num_queries))
     background = background or no_background(num_models, num_queries)
-    setting = make_setting(policy, problem, sampling, with_digests, len(background.history))
+    setting = make_setting(policy, problem, sampling, with_digests, background)
     knowledge = studied(setting, background) if chooses_queries(setting.policy) else ()
     program = _fit(setting, min(num_recommended, num_models), num_runs, memory_bytes)
     limits = limits_of(setting)
@@ -70,7 +70,7 @@ def simulate(
         # The last chunk is filled up with runs that are thrown away, so that every chunk has one shape.
         outcome = run_program(program, race, limits, seed, first, knowledge)
         parts.append(jax.tree.map(lambda array, size=size: array[:size], outcome))
-        raise_on_faults(parts[-1].faults, policy.name if isinstance(policy, ExportedPolicy) else type(policy).__name__)
+        raise_on_faults(parts[-1].faults, _name_of(policy))
         if on_progress is not None:
             on_progress(size)
     outcome = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
@@ -84,6 +84,10 @@ def simulate(
         distinct_queries=outcome.distinct_queries,
         decision_digests=tuple(map(digest, outcome.log_entries, outcome.log_length)) if with_digests else None,
     )
+
+
+def _name_of(policy: AnyPolicy) -> str:
+    return policy.name if isinstance(policy, ExportedOf) else type(policy).__name__
 
 
 def _fit(setting: Setting, num_recommended: int, num_runs: int, memory_bytes: int | None) -> Program:

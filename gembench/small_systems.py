@@ -15,7 +15,16 @@ def solve(matrix: Array, vector: Array) -> Array:
         matrix: [..., F, F] float32, symmetric and positive definite.
         vector: [..., F] float32.
     """
-    system = jnp.concatenate([matrix, vector[..., None]], axis=-1)
+    return _eliminate(matrix, vector[..., None])[..., 0]
+
+
+def inverse(matrix: Array) -> Array:
+    """The inverse of `matrix` [..., F, F] float32, symmetric and positive definite, likewise."""
+    return _eliminate(matrix, jnp.broadcast_to(jnp.eye(matrix.shape[-1]), matrix.shape))
+
+
+def _eliminate(matrix: Array, right_sides: Array) -> Array:
+    system = jnp.concatenate([matrix, right_sides], axis=-1)
     unknown = jnp.arange(matrix.shape[-1], dtype=jnp.int32)
 
     def eliminate(index: Array, system: Array) -> Array:
@@ -26,4 +35,4 @@ def solve(matrix: Array, vector: Array) -> Array:
         return jnp.where(is_pivot, row, system - column * row)
 
     solved: Array = lax.fori_loop(0, matrix.shape[-1], eliminate, system)
-    return solved[..., -1]
+    return solved[..., matrix.shape[-1] :]

@@ -1,7 +1,10 @@
 """JAX as every test has it: nothing promoted in silence, two devices, compiled code kept between test runs."""
 
+import os
 import signal
 
+# As the commands have it; it counts when JAX is loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import jax
 import pytest
 

@@ -49,6 +49,19 @@ class WarmsUp(Uniform):
         return AskWhereOthersWereRight()
 
 
+@dataclass(frozen=True)
+class IsPrimed(Uniform):
+    """Uniform, and another where there is a prior or a history, as gem has it."""
+
+    @property
+    def warm(self):
+        return Uniform()
+
+    @property
+    def primed(self):
+        return AskWhereOthersWereRight()
+
+
 MODELS = [f"org/model-{model}" for model in range(6)]
 QUERIES = [f"task/{query}" for query in range(20)]
 CORRECT = (np.arange(20) < 3 * np.arange(6)[:, None]).astype(np.int8)

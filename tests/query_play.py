@@ -67,7 +67,7 @@ def background_of(history, num_models):
     return Background(np.asarray(history, np.int8), np.full(num_models, np.nan, np.float32))
 
 
-def play(policy, correct, budget, history=None, seed=0, run=0, failing=None):
+def play(policy, correct, budget, history=None, seed=0, run=0, failing=None, prior=None):
     """The run of a policy on answers `correct` [M, Q], as `simulate` would play it; a model may fail after one ask."""
     correct = np.asarray(correct, np.int8)
     num_models, num_queries = correct.shape
@@ -77,6 +77,8 @@ def play(policy, correct, budget, history=None, seed=0, run=0, failing=None):
     rng_key = run_key(words, jnp.uint32(run))
     study, start, recommend = compiled_ends(policy, problem)
     background = no_background(num_models, num_queries) if history is None else background_of(history, num_models)
+    if prior is not None:
+        background = background._replace(prior=np.asarray(prior, np.float32))
     knowledge = study(background)
     answers, decisions, turns, num_asks = np.full_like(correct, UNSEEN), hashlib.sha256(), [], 0
     is_out = np.zeros(num_models, bool)

@@ -14,7 +14,7 @@ from gembench.turn import make_setting
 def scores_of_runs(policy, correct, background, *, budget, num_runs, seed=0):
     """[R, M] float, of answers `correct` [M, Q]."""
     problem = Problem(*correct.shape, budget)
-    setting = make_setting(policy, problem, num_histories=len(background.history))
+    setting = make_setting(policy, problem, background=background)
     knowledge = jax.jit(lambda: policy.study(problem, background))()
     limits = Limits(*map(jnp.asarray, limits_of(setting)))
 

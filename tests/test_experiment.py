@@ -3,7 +3,7 @@ import threading
 
 import numpy as np
 import pytest
-from knowing import CORRECT, HISTORY, MODELS, AskWhereOthersWereRight, WarmsUp
+from knowing import CORRECT, HISTORY, MODELS, AskWhereOthersWereRight, IsPrimed, WarmsUp
 
 from gembench.background import History, LoadedBackground
 from gembench.errors import BudgetError, ContractError
@@ -149,6 +149,20 @@ def test_a_policy_that_can_use_a_prior_is_told_it():
     # Right or not, model 4 has 2 more than any other's 0 or 1.
     assert result.runs.recommended[:, 0].tolist() == [4] * 5
     assert (result.row.history, result.row.prior) == ((), "downloads")
+
+
+def test_a_policy_that_names_another_for_a_prior_is_raced_as_that_one():
+    known = known_of(HISTORY[:0, 1:], [0, 0, 0, 0, 2, np.nan], "downloads")
+    (contest,) = plan_contests([race_of_knowing()], {"primed": IsPrimed()}, [1], known={"tree": known})
+    (result,) = run_contests([contest], Settings(num_runs=5, top_k=(1,)))
+    assert result.runs.recommended[:, 0].tolist() == [4] * 5
+    assert (result.row.prior, result.row.sampling) == ("downloads", "shared")
+
+
+def test_a_history_goes_before_a_prior():
+    known = known_of(prior=[1] * 6, name="downloads")
+    (contest,) = plan_contests([race_of_knowing()], {"primed": IsPrimed()}, [1], known={"tree": known})
+    assert (contest.known, contest.sampling) == (None, "independent")
 
 
 def test_without_a_history_nobody_is_warm():

@@ -83,6 +83,14 @@ def test_what_is_not_known_is_left_out_of_the_means():
     np.testing.assert_allclose(planes.mean[-1, 0], wanted, atol=1e-4)
 
 
+@pytest.mark.parametrize("num_histories", [1, 25, 100])
+def test_the_plane_of_all_histories_is_worth_more_the_more_they_are(num_histories):
+    # Half of the trust with 25 of them.
+    assert fit_planes(jnp.asarray(history_of(num_histories)), 2).worth[-1] == pytest.approx(
+        num_histories / (num_histories + 25)
+    )
+
+
 @pytest.mark.parametrize("num_histories", [1, 2, 5])
 def test_a_history_of_a_few_models_gives_finite_planes(num_histories):
     for part in fit_planes(jnp.asarray(history_of(num_histories)), 24):

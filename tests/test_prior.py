@@ -11,7 +11,7 @@ from gembench.data.schema import make_tensor
 from gembench.data.tensor import write_tensor
 from gembench.errors import SourceError, UsageError
 from gembench.load_race import load_race
-from gembench.prior import load_prior
+from gembench.prior import load_prior, read_prior
 
 MODELS = ["org/a@v1", "org/b", "org/left-out", "org/a@v2"]
 CORRECT = np.asarray([[1, 0, 1], [0, 0, 1], [-1, -1, 1], [1, 1, 0]], np.int8)
@@ -165,3 +165,30 @@ def test_a_table_that_is_not_there_is_refused(race, tmp_path):
 def test_a_table_that_says_nothing_of_the_race_or_no_finite_number_is_refused(race, table, text, expected):
     with pytest.raises(UsageError, match=expected):
         load_prior(race, table(text))
+
+
+FACTS = [{"downloads": 5, "created": "1970-01-02", "license": "mit", "likes": None}, {"created": ""}, {"downloads": 0}]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("downloads", [5, math.nan, 0]), ("created", [1, math.nan, math.nan])])
+def test_of_models_without_a_tensor_it_is_what_is_known_of_them(name, expected):
+    prior = read_prior(name, ["org/a", "org/b", "org/c"], FACTS, "smoke")
+    np.testing.assert_array_equal(prior, np.asarray(expected, np.float32))
+
+
+def test_of_models_without_a_tensor_a_table_says_it_too(table):
+    path = table("model,value\norg/a,3\norg/x,1\n")
+    prior = read_prior(path, ["org/a@v7", "org/b"], [{}, {}], "smoke")
+    np.testing.assert_array_equal(prior, np.asarray([3, math.nan], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("likes", "no 'likes' of any model is known; there are created, downloads, license, or name a .csv"),
+        ("license", "'license' of the models is neither numbers nor dates, and so no prior."),
+    ],
+)
+def test_what_nobody_knows_of_models_or_is_no_number_is_no_prior(name, words):
+    with pytest.raises(UsageError, match=words):
+        read_prior(name, ["org/a", "org/b", "org/c"], FACTS, "smoke")

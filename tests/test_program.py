@@ -38,6 +38,14 @@ def replay(policy, seed=0, budget=70, with_digests=True):
     return runs.recommended.tobytes(), runs.cost_seconds.tobytes(), runs.decision_digests
 
 
+def test_a_program_that_was_forgotten_is_let_go_and_replays_the_same_when_made_anew(kept):
+    first = replay(Uniform())
+    assert program._compiled.cache_info().currsize == 1
+    program.forget_programs()
+    assert program._compiled.cache_info().currsize == 0
+    assert replay(Uniform()) == first
+
+
 def test_a_program_that_was_kept_gives_what_a_traced_one_gives(kept, monkeypatch):
     traced = replay(make_policy("ucb"))
     assert len(kept()) == 1

@@ -1,4 +1,4 @@
-"""Designs against the variance that they are to lessen, and the order that follows them against its law.
+"""Designs against the variance that they are to lessen, and draws against their law.
 
 Tests of chance reject below p = 1e-6.
 """
@@ -6,49 +6,58 @@ Tests of chance reject below p = 1e-6.
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from scipy.stats import chisquare
 
-from gembench import query_design
-from gembench.query_design import c_optimal_queries, weighted_order
+from gembench.query_design import c_optimal_queries, weighted_queries
 
 
-def variance_left(loadings, noise, queries):
-    """Of the sum of all expected answers, once these queries are asked: by the inverse of the whole precision."""
+def variance_left(loadings, noise, target, queries):
+    """Of the target, once these queries are asked: by the inverse of the whole precision."""
     precision = np.eye(loadings.shape[1])
     for query in queries:
         precision += np.outer(loadings[query], loadings[query]) / noise[query]
-    total = loadings.sum(axis=0)
-    return total @ np.linalg.inv(precision) @ total
+    return target @ np.linalg.inv(precision) @ target
 
 
-def test_each_query_of_a_design_leaves_the_least_variance_after_those_before_it(monkeypatch):
-    monkeypatch.setattr(query_design, "_SHAKE", 0.0)
+def design(loadings, noise, target, asked, num_queries, luck=None):
+    """The greedy design after some queries were asked."""
+    precision = np.eye(loadings.shape[1]) + (loadings[asked].T / noise[asked]) @ loadings[asked]
+    is_taken = np.isin(np.arange(len(noise)), asked)
+    luck = np.zeros(len(noise)) if luck is None else luck
+    parts = (loadings, noise, target, np.linalg.inv(precision))
+    arrays = [jnp.asarray(part, jnp.float32) for part in parts]
+    return c_optimal_queries(*arrays, jnp.asarray(is_taken), jnp.asarray(luck, jnp.float32), num_queries).tolist()
+
+
+@pytest.mark.parametrize("asked", [[], [3, 11, 25]])
+def test_each_query_of_a_design_leaves_the_least_variance_after_those_before_it(asked):
     rng = np.random.default_rng(0)
     loadings, noise = rng.normal(0.2, 0.3, (30, 4)), rng.uniform(0.05, 0.3, 30)
-    design = c_optimal_queries(jax.random.key(0), jnp.asarray(loadings), jnp.asarray(noise), 8).tolist()
-    assert len(set(design)) == 8
-    for place, query in enumerate(design):
-        others = [other for other in range(30) if other not in design[:place]]
-        left = {other: variance_left(loadings, noise, [*design[:place], other]) for other in others}
-        assert left[query] <= min(left.values()) * (1 + 1e-4)
+    target = loadings.sum(axis=0)
+    chosen = [*asked, *design(loadings, noise, target, asked, 8)]
+    assert len(set(chosen)) == len(asked) + 8
+    for place in range(len(asked), len(chosen)):
+        others = [other for other in range(30) if other not in chosen[:place]]
+        left = {other: variance_left(loadings, noise, target, [*chosen[:place], other]) for other in others}
+        assert left[chosen[place]] <= min(left.values()) * (1 + 1e-4)
 
 
-def test_another_key_gives_another_design():
-    rng = np.random.default_rng(0)
-    loadings, noise = rng.normal(0.2, 0.05, (60, 2)), np.full(60, 0.2)
-    designs = {tuple(c_optimal_queries(jax.random.key(seed), loadings, noise, 5).tolist()) for seed in range(8)}
-    assert len(designs) > 4
+def test_luck_decides_between_queries_that_are_equally_good():
+    loadings, noise, luck = np.full((5, 1), 0.3), np.full(5, 0.2), np.array([0.1, 0.5, 0.2, 0.9, 0.3])
+    assert design(loadings, noise, np.ones(1), [], 3, luck) == [3, 1, 4]
 
 
-def test_an_order_begins_with_the_design_and_has_every_query_once():
-    found = weighted_order(jax.random.key(1), jnp.full(50, 0.3), jnp.asarray([7, 3, 40]))
-    assert found[:3].tolist() == [7, 3, 40]
-    assert sorted(found.tolist()) == list(range(50))
+def test_what_is_taken_is_not_drawn_and_nothing_twice():
+    luck = jax.random.gumbel(jax.random.key(0), (20,))
+    is_taken = jnp.arange(20) < 15
+    assert sorted(weighted_queries(jnp.ones(20), is_taken, luck, 5).tolist()) == [15, 16, 17, 18, 19]
 
 
-def test_after_the_design_queries_come_in_proportion_to_their_weights():
+def test_queries_are_drawn_in_proportion_to_their_weights():
     weights = np.asarray([0.5, 0.1, 0.2, 0.1, 0.1] * 40)
-    keys, nothing = jax.random.split(jax.random.key(0), 4000), jnp.zeros(0, jnp.int32)
-    first = jax.vmap(lambda key: weighted_order(key, jnp.asarray(weights, jnp.float32), nothing)[0])(keys)
+    luck = jax.random.gumbel(jax.random.key(0), (4000, 200))
+    nothing = jnp.zeros(200, bool)
+    first = jax.vmap(lambda own: weighted_queries(jnp.asarray(weights, jnp.float32), nothing, own, 1)[0])(luck)
     counts = np.bincount(np.asarray(first) % 5, minlength=5)
     assert chisquare(counts, 4000 * weights[:5]).pvalue > 1e-6

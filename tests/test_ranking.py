@@ -12,7 +12,7 @@ import pytest
 from uniformity import assert_equally_often
 
 from gembench.prng import make_key
-from gembench.ranking import best_first, best_model, best_of_distinct, top_models
+from gembench.ranking import best_first, best_model, best_models, best_of_distinct, top_models
 
 
 def top_of_few_points(rng_key, scores, num_models):
@@ -130,6 +130,46 @@ def test_the_last_place_is_drawn_fairly_among_those_who_tie_for_it(rule):
     picked = picks(rule, [1, 3, 1, 2, 1, 1, 0], 3)
     np.testing.assert_array_equal(picked[:, :2], np.tile([1, 3], (NUM_DRAWS, 1)))
     assert_equally_often(np.bincount(picked[:, 2], minlength=7)[[0, 2, 4, 5]])
+
+
+MANY = [(200, 150, 7), (200, 199, 2**14 - 2), (100, 65, 1), (200, 20, 7), (300, 250, 2**20)]
+"""Models, how many stay, and the bound of their points: many for a heap, and few; and more points than words hold."""
+
+
+@pytest.mark.parametrize(("size", "num_models", "max_points"), MANY)
+def test_the_best_of_many_are_those_that_a_sort_has_first(size, num_models, max_points):
+    rng = np.random.default_rng(size)
+    keys = jax.random.split(make_key(1), 20)
+    for _ in range(5):
+        points = rng.integers(-1, max_points, size, endpoint=True)
+        points[rng.permutation(size)[:2]] = -1, max_points
+        picked = np.asarray(
+            jax.vmap(
+                lambda key, points=points: best_models(key, jnp.asarray(points, jnp.int32), num_models, max_points)
+            )(keys)
+        )
+        for row in picked:
+            assert len(set(row.tolist())) == num_models
+            np.testing.assert_array_equal(np.sort(points[row]), np.sort(points)[size - num_models :])
+
+
+def test_among_many_equals_everyone_stays_equally_often_and_every_two_together():
+    """Of 40 equals 20 stay. Drawn without replacement, counts spread less than the chi-square test allows for.
+
+    Two of them stay together in 20 * 19 of 40 * 39 draws: 5.2 standard errors, twice in ten million for each pair.
+    """
+    points = np.tile([5, 2, 5, 2, 5], 20)
+    num_draws, equals = 20_000, np.flatnonzero(points == 2)
+    rule = functools.partial(best_models, max_points=9)
+    keys = jax.random.split(make_key(2), num_draws)
+    picked = np.asarray(jax.jit(jax.vmap(lambda key: rule(key, jnp.asarray(points, jnp.int32), 80)))(keys))
+    stays = (picked[:, :, None] == equals).any(axis=1)
+    assert (stays.sum(axis=1) == 20).all()
+    assert_equally_often(stays.sum(axis=0))
+    chance = 20 * 19 / (40 * 39)
+    for one, other in [(0, 1), (0, 39), (17, 18)]:
+        together = (stays[:, one] & stays[:, other]).mean()
+        assert abs(together - chance) < 5.2 * np.sqrt(chance * (1 - chance) / num_draws)
 
 
 def test_of_12000_equals_the_first_and_the_last_win_equally_often():

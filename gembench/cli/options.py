@@ -106,8 +106,21 @@ def prior_option(command: Command) -> Command:
     return click.option(
         "--prior",
         metavar="NAME|F.csv",
-        help="A number known of each model, for policies that can use it: what TENSOR says of models, such as "
-        "downloads, or a table of model,value.",
+        help="A number known of each model, for policies that can use it: what is known of models by that name, such "
+        "as downloads, or a table of model,value.",
+    )(command)
+
+
+def queries_per_model_option(command: Command) -> Command:
+    """`--queries-per-model`: the budgets, of which all are replayed."""
+    return click.option(
+        "--queries-per-model",
+        "-n",
+        type=QueriesPerModel(),
+        multiple=True,
+        default=(10, 50),
+        show_default=True,
+        help="Budget: N pulls for each model on average.",
     )(command)
 
 

@@ -12,12 +12,12 @@ from gembench.cli.contests import run_and_print, say_what_is_known, say_what_was
 from gembench.cli.options import (
     MemorySize,
     OutputFile,
-    QueriesPerModel,
     TopK,
     history_option,
     json_option,
     min_coverage_option,
     prior_option,
+    queries_per_model_option,
 )
 from gembench.cli.outputs import STDOUT, check_output, write_output
 
@@ -31,15 +31,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Replay policies on tensors.")
 @click.argument("tensor", nargs=-1)
 @click.option("--policy", "-p", multiple=True, metavar="NAME[:KEY=VALUE,…]", help="Policy to replay. [default: all]")
-@click.option(
-    "--queries-per-model",
-    "-n",
-    type=QueriesPerModel(),
-    multiple=True,
-    default=(10, 50),
-    show_default=True,
-    help="Budget: N pulls for each model on average.",
-)
+@queries_per_model_option
 @click.option(
     "--runs", type=click.IntRange(min=1), default=100, show_default=True, help="Randomized runs of each policy."
 )
