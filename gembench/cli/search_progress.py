@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gembench.cli.event_lines import line_of
+from gembench.cli.interruption import check_ctrl_c
 from gembench.live.events import CellsCommitted, ModelEnded
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ class SearchProgress:
         self._bar.reset(self._pulls, total=budget)
 
     def on_ask(self, plan: Sequence[Stage], stage: int, pulls: int, wanted: Sequence[Pulls]) -> None:
-        """An ask is about to be answered; `pulls` were paid for before it."""
+        """An ask is about to be answered; `pulls` were paid for before it.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed, and was lost.
+        """
+        check_ctrl_c()
         what = f"stage {stage + 1} of {len(plan)}"
         self._bar.update(self._pulls, completed=pulls, description=what)
         is_large = len(wanted) > 1

@@ -109,28 +109,40 @@ def test_ctrl_c_stops_a_computing_command_soon_with_130_and_no_half_written_file
     assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
-def test_ctrl_c_that_a_library_swallows_still_ends_the_runs(environment):
-    swallowing = """
+def run_with_ctrl_c_swallowed(environment, where, *arguments):
+    """The command, with a function of the package that is interrupted as it begins, and goes on all the same."""
+    module, _, function = where.rpartition(".")
+    swallowing = f"""
 import os, signal
-from gembench import experiment
+import {module} as module
 from gembench.cli.main import main
 
-def run_contests(*arguments, original=experiment.run_contests):
+def swallow(*arguments, original=module.{function}, **options):
     try:
         os.kill(os.getpid(), signal.SIGINT)
     except:
         pass
-    return original(*arguments)
+    return original(*arguments, **options)
 
-experiment.run_contests = run_contests
+module.{function} = swallow
 main()
 """
+    command = [sys.executable, "-c", swallowing, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_ctrl_c_that_a_library_swallows_still_ends_the_runs(environment):
     arguments = ["simulate", "mistral-7b", "-p", "uniform", "-n", "5", "--runs", "10"]
-    interrupted = subprocess.run(
-        [sys.executable, "-c", swallowing, *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
+    interrupted = run_with_ctrl_c_swallowed(environment, "gembench.experiment.run_contests", *arguments)
     assert (interrupted.returncode, interrupted.stdout) == (130, "")
     assert interrupted.stderr.strip() == "gembench: interrupted."
+
+
+def test_ctrl_c_that_a_library_swallows_still_ends_a_search(environment, tmp_path):
+    arguments = ["-m", "org/a,org/b,org/c", "-s", "smoke", "-e", "scripted", "-n", "10", "-o", tmp_path / "out.zarr"]
+    interrupted = run_with_ctrl_c_swallowed(environment, "gembench.search.make_setting", "search", *arguments)
+    assert (interrupted.returncode, interrupted.stdout) == (130, "")
+    assert interrupted.stderr.strip().splitlines()[-1] == "gembench: interrupted."
 
 
 @pytest.mark.parametrize("options", [[], ["--json", "-"]])
