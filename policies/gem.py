@@ -40,6 +40,8 @@ _MOST_PILOT_QUERIES = 15
 _NUM_LEADERS = 3
 _POOL = 1000
 _SHAKE = 0.1
+_MORE_SHAKE = 0.3
+_SURE_LOG_ODDS = 4.0
 _GRAIN = 1024
 _PRIOR_LOG_ODDS = 2.0
 
@@ -248,9 +250,11 @@ class WarmGem:
         scale = step.problem.num_queries / memory.pool.size
         target = scale * model.loadings.sum(axis=0) - take(model.loadings, asked).sum(axis=0)
         covariance = posterior_covariance(model, asked)
-        designed = c_optimal_queries(
-            model.loadings, model.noise, target, covariance, is_taken, _SHAKE * memory.luck, num_designed
-        )
+        # Where it is not sure that the history predicts, the most telling queries are most telling by chance: all runs
+        # would choose the same ones, which do one race good and the next harm.
+        is_sure = take(planes.worth, memory.plane) * jax.nn.sigmoid(memory.log_odds - _SURE_LOG_ODDS)
+        luck = (_SHAKE + _MORE_SHAKE * (1 - is_sure)) * memory.luck
+        designed = c_optimal_queries(model.loadings, model.noise, target, covariance, is_taken, luck, num_designed)
         drawn = weighted_queries(
             jnp.sqrt(model.noise), is_taken.at[designed].set(True), memory.luck, num_next - num_designed
         )

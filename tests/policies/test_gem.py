@@ -4,6 +4,7 @@ The races are drawn from a two-factor model with fixed seeds; the claims of qual
 """
 
 import functools
+import itertools
 
 import jax.numpy as jnp
 import numpy as np
@@ -114,6 +115,25 @@ def test_warm_runs_do_not_depend_on_the_chunks_they_are_replayed_in():
     parts = simulate(Gem(), race, memory_bytes=2**21, **settings)
     assert whole.decision_digests == parts.decision_digests
     np.testing.assert_array_equal(whole.recommended, parts.recommended)
+
+
+def alike(history, num_runs=12):
+    """The mean share of queries of the first designed round that two runs have in common."""
+    race, _ = race_with_history()
+    chosen = [
+        set(play(WarmGem(), race.correct, 100 * 50, history, run=run).turns[1].queries[0]) for run in range(num_runs)
+    ]
+    assert len(chosen[0]) == 7
+    return np.mean([len(one & other) / len(one) for one, other in itertools.combinations(chosen, 2)])
+
+
+def test_runs_choose_alike_only_where_the_history_predicts():
+    _, history = race_with_history()
+    shuffled = np.random.default_rng(1).permuted(history, axis=1)
+    by_chance = 7 / 600
+    assert alike(history) > 3 * by_chance
+    assert alike(history[:10]) < 2 * by_chance
+    assert alike(shuffled) < 2 * by_chance
 
 
 def test_a_history_that_predicts_finds_clearly_better_models():
