@@ -19,6 +19,11 @@ class Round(NamedTuple):
     num_models: int
     num_queries: int
 
+    @property
+    def stage(self) -> Stage:
+        """All its models meet its queries at once."""
+        return Stage(self.num_models, self.num_queries, in_step=True)
+
 
 class Field(NamedTuple):
     """Who is where in the race, each [M] int32.
@@ -48,7 +53,7 @@ class Elimination:
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One stage a round."""
-        return tuple(Stage(num_models, num_queries, in_step=True) for num_models, num_queries in self.rounds(problem))
+        return tuple(each.stage for each in self.rounds(problem))
 
     def start(self, problem: Problem) -> Memory:
         """Everybody races, nobody has scored."""

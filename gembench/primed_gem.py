@@ -55,7 +55,7 @@ class PrimedGem:
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """One stage a round."""
-        return tuple(Stage(num_models, num_queries, in_step=True) for num_models, num_queries in self.rounds(problem))
+        return tuple(each.stage for each in self.rounds(problem))
 
     def study(self, problem: Problem, background: Background) -> Array:
         """The prior's normal scores, [M]."""

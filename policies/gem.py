@@ -136,7 +136,7 @@ class WarmGem:
 
     def plan(self, problem: Problem) -> tuple[Stage, ...]:
         """The pilot, then one stage a round."""
-        return tuple(Stage(num_models, num_queries, in_step=True) for num_models, num_queries in self._stages(problem))
+        return tuple(each.stage for each in self._stages(problem))
 
     def _stages(self, problem: Problem) -> tuple[Round, ...]:
         pilot = _pilot(problem)

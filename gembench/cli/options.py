@@ -124,6 +124,17 @@ def queries_per_model_option(command: Command) -> Command:
     )(command)
 
 
+def sampling_option(command: Command) -> Command:
+    """`--sampling`: the policy's own, or one for all."""
+    return click.option(
+        "--sampling",
+        type=click.Choice(["auto", "shared", "independent"]),
+        default="auto",
+        show_default=True,
+        help="Whether all models meet the queries in one order, or each in its own; auto: as the policy's source does.",
+    )(command)
+
+
 def min_coverage_option(command: Command) -> Command:
     """`--min-coverage`: how much of a model or query may be missing."""
     return click.option(

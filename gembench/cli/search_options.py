@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from gembench.cli.option_groups import add_options
-from gembench.cli.options import QueriesPerModel, history_option, prior_option
+from gembench.cli.options import QueriesPerModel, history_option, prior_option, sampling_option
 
 if TYPE_CHECKING:
     from gembench.cli.search_setup import Beforehand, Rates
@@ -104,13 +104,7 @@ search_options = add_options(
             metavar="S",
             help="What an answer takes. [default: a guess]",
         ),
-        click.option(
-            "--sampling",
-            type=click.Choice(["auto", "shared", "independent"]),
-            default="auto",
-            show_default=True,
-            help="Whether all models meet the queries in one order; auto: as the policy's source does.",
-        ),
+        sampling_option,
         click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="As simulate's."),
         click.option(
             "--run",

@@ -18,6 +18,7 @@ from gembench.cli.options import (
     min_coverage_option,
     prior_option,
     queries_per_model_option,
+    sampling_option,
 )
 from gembench.cli.outputs import STDOUT, check_output, write_output
 
@@ -35,13 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--runs", type=click.IntRange(min=1), default=100, show_default=True, help="Randomized runs of each policy."
 )
-@click.option(
-    "--sampling",
-    type=click.Choice(["auto", "shared", "independent"]),
-    default="auto",
-    show_default=True,
-    help="Whether all models meet the queries in one order, or each in its own; auto: as the policy's source does.",
-)
+@sampling_option
 @click.option(
     "--top-k", type=TopK(), multiple=True, default=("1,3,5",), show_default=True, help="Ks of the top-k recall."
 )

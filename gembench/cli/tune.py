@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from gembench.cli.contests import say_what_was_left_out
-from gembench.cli.options import MemorySize, OutputFile, json_option, min_coverage_option, queries_per_model_option
+from gembench.cli.options import (
+    MemorySize,
+    OutputFile,
+    json_option,
+    min_coverage_option,
+    queries_per_model_option,
+    sampling_option,
+)
 from gembench.cli.outputs import STDOUT, check_output, write_output
 from gembench.errors import UsageError
 from gembench.extras import require_extra
@@ -49,13 +56,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Policy whose mean ranks are 1.",
 )
-@click.option(
-    "--sampling",
-    type=click.Choice(["auto", "shared", "independent"]),
-    default="auto",
-    show_default=True,
-    help="Whether all models meet the queries in one order, or each in its own; auto: as the policy's source does.",
-)
+@sampling_option
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of settings, families, runs."
 )
